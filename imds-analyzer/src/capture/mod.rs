@@ -1,0 +1,125 @@
+//! What the kernel side saw: chunks of bytes that tasks sent to a destination.
+//!
+//! Nothing here knows HTTP. The types are what the rest of the pipeline reads;
+//! the submodules load the eBPF programs and decode their ring buffer.
+
+use std::net::IpAddr;
+
+/// One TCP stream, from its connect to its close, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamId {
+    /// Identity of the kernel socket; meaningful only together with `opened_ns`.
+    pub socket: u64,
+    /// Boot-time clock when the stream was first seen, in nanoseconds.
+    pub opened_ns: u64,
+}
+
+/// Where a stream goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Address; IPv4-mapped IPv6 addresses are given as IPv4.
+    pub ip: IpAddr,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// The task that sent a chunk, as the kernel knew it at that moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Process id (thread group id) in the initial PID namespace.
+    pub tgid: u32,
+    /// Thread id in the initial PID namespace.
+    pub tid: u32,
+    /// Start of the process, nanoseconds on the boot-time clock.
+    pub start_boottime_ns: u64,
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+    /// Name of the thread (`comm`), at most 15 bytes, any bytes.
+    pub thread_name: Vec<u8>,
+    /// Name of the process: `comm` of its main thread.
+    pub process_name: Vec<u8>,
+}
+
+/// What a chunk holds for its range of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// The bytes that were sent.
+    Bytes(Vec<u8>),
+    /// Bytes were sent here that could not be captured.
+    Missing {
+        /// How many bytes of the stream are missing.
+        len: u32,
+        /// Why.
+        cause: MissingCause,
+    },
+}
+
+impl Payload {
+    /// Length of the stream's range that this payload stands for, in bytes.
+    pub fn len(&self) -> u32 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u32,
+            Self::Missing { len, .. } => *len,
+        }
+    }
+
+    /// Whether the range is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Why a range of a stream could not be captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingCause {
+    /// The sender's memory could not be read.
+    Unreadable,
+    /// The bytes were not in memory that a program can read (pages, pipes).
+    UnsupportedIterator,
+    /// One send was longer than what is captured of it.
+    Oversized,
+    /// The ring buffer was full.
+    RingFull,
+}
+
+/// A range of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The stream it belongs to.
+    pub stream: StreamId,
+    /// When the kernel saw the send: nanoseconds on the boot-time clock.
+    pub time_ns: u64,
+    /// Offset of the first byte in the stream, modulo 2^32. Zero is the first
+    /// byte after connect, or with `started_mid_stream` the first byte seen.
+    pub position: u32,
+    /// The stream was open before capture began, so position zero need not be
+    /// the beginning of a request.
+    pub started_mid_stream: bool,
+    /// Another task sent on the same socket at the same time, so `position` is
+    /// not certain.
+    pub position_uncertain: bool,
+    /// The bytes, or what is known of their absence.
+    pub payload: Payload,
+    /// Who sent it.
+    pub task: Task,
+    /// Inode of the socket's network namespace.
+    pub netns: u32,
+    /// Where it was sent.
+    pub destination: Destination,
+}
+
+/// What the kernel side reports, in the order of the ring buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A task sent bytes.
+    Chunk(Chunk),
+    /// A stream was closed; nothing more will come of it.
+    Closed {
+        /// The stream.
+        stream: StreamId,
+        /// When, in nanoseconds on the boot-time clock.
+        time_ns: u64,
+    },
+}

@@ -1,0 +1,17 @@
+//! imds-analyzer finds the processes on an EC2 host that still call IMDSv1.
+//!
+//! The crate is a pipeline; `ARCHITECTURE.md` draws it. Data flows one way:
+//! [`capture`] → [`stream`] → [`http`] → [`classify`] → [`attribution`] →
+//! [`redact`] → [`record`] → [`sink`].
+
+pub mod attribution;
+pub mod capture;
+pub mod classify;
+pub mod cli;
+pub mod config;
+pub mod host;
+pub mod http;
+pub mod record;
+pub mod redact;
+pub mod sink;
+pub mod stream;

@@ -1,0 +1,205 @@
+//! The records that imds-analyzer writes: one JSON object a line.
+//!
+//! `docs/record-schema.md` documents every field; `docs/record.schema.json`
+//! says the same to machines. Absent means unknown. The fields people filter
+//! by come first, because CloudWatch Logs Insights reads at most 200 fields of
+//! a line; the ancestors come last.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+/// Version of the record format, in every record.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One line of the log.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record {
+    /// UTC, RFC 3339 with microseconds and `Z`.
+    pub timestamp: String,
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The event, tagged `event`, its fields beside the envelope's.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A request to IMDS.
+    ImdsRequest(Box<Request>),
+}
+
+/// Version of the protocol that a request used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImdsVersion {
+    /// A request without a token.
+    V1,
+    /// A request with a token, or for one.
+    V2,
+    /// The request could not be read whole; `reason` says why.
+    Unknown,
+}
+
+/// What the request asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// Metadata, user data, identity documents.
+    Metadata,
+    /// A session token (`PUT /latest/api/token`).
+    Token,
+}
+
+/// Classification of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Imds {
+    /// v1, v2 or unknown.
+    pub version: ImdsVersion,
+    /// Metadata or token; absent if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+    /// Why the version is unknown, or what is odd about the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether the target hands out role credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<bool>,
+}
+
+/// The request itself, redacted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Http {
+    /// Method, as sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Request target, as sent, secrets replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// `Host` header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// `User-Agent` header, secrets replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// Effective user id.
+    pub id: u32,
+    /// Name, if a passwd file knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// The container a process runs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Container {
+    /// Id as its runtime gave it.
+    pub id: String,
+    /// docker, containerd, cri-o, podman; absent if the path does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+}
+
+/// The process that sent a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Process id in the initial PID namespace.
+    pub pid: u32,
+    /// Thread that sent.
+    pub tid: u32,
+    /// Start of the process, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<String>,
+    /// Name of the process (`comm` of its main thread).
+    pub name: String,
+    /// Name of the sending thread, if it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread_name: Option<String>,
+    /// Path of the executable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executable: Option<String>,
+    /// Arguments, secrets replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<String>>,
+    /// User it ran as.
+    pub user: User,
+    /// Container, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+    /// systemd unit, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub systemd_unit: Option<String>,
+    /// The process was gone before `/proc` could be read: only what the kernel
+    /// gave at the hook is known.
+    pub exited: bool,
+}
+
+/// A process above the sender.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ancestor {
+    /// Process id in the initial PID namespace.
+    pub pid: u32,
+    /// Name (`comm`).
+    pub name: String,
+    /// Path of the executable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executable: Option<String>,
+    /// Arguments joined by spaces, secrets replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_line: Option<String>,
+}
+
+/// Where a request went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Destination {
+    /// Address; IPv4-mapped addresses as IPv4.
+    pub ip: IpAddr,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// How a request was captured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Capture {
+    /// fentry, kprobe or cgroup.
+    pub backend: String,
+    /// Inode of the network namespace.
+    pub netns: u32,
+    /// Bytes of the request's head that were captured.
+    pub bytes: u64,
+    /// Whether some of the head is missing.
+    pub truncated: bool,
+}
+
+/// An `imds_request` event.
+#[derive(Clone, Debug, Serialize)]
+pub struct Request {
+    /// Number of the record in this run of the analyzer, from 1.
+    pub seq: u64,
+    /// Boot-time clock when the kernel saw the request's first byte, µs.
+    pub boottime_us: u64,
+    /// Classification.
+    pub imds: Imds,
+    /// The request, as far as it was read.
+    pub http: Http,
+    /// Names from the sender up to PID 1: `curl < backup.sh < cron < systemd`.
+    pub lineage: String,
+    /// Sender.
+    pub process: Process,
+    /// Destination.
+    pub destination: Destination,
+    /// How it was captured.
+    pub capture: Capture,
+    /// Processes above the sender, nearest first, PID 1 last.
+    pub ancestors: Vec<Ancestor>,
+    /// The chain was longer than what is kept.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ancestors_truncated: bool,
+}
