@@ -1,0 +1,6 @@
+//! Integration tests of imds-analyzer.
+//!
+//! Shares no code with the analyzer, so that one misreading of HTTP or IMDS
+//! can't hide in both.
+
+pub mod netns;

@@ -1,0 +1,227 @@
+//! A private network namespace in which 169.254.169.254 is this machine.
+//!
+//! Nothing here may ever send a packet to the IMDS of the machine it runs on:
+//! everything that connects goes through [`Netns::enter`] or is a process made
+//! by [`Netns::command`], and a process that was told to connect calls
+//! [`require_private`] first.
+//!
+//! The namespace lives as long as the descriptor that this process holds on it
+//! and the processes inside: nothing is mounted, so nothing is left behind,
+//! whatever way the process ends.
+
+mod rtnetlink;
+
+use std::{
+    fs::File,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _, unix::process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use self::rtnetlink::Rtnetlink;
+
+/// Address of IMDS over IPv4 (EC2 User Guide, "Access instance metadata").
+pub const IMDS_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// Address of IMDS over IPv6 (the same chapter).
+pub const IMDS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254);
+
+/// A network namespace made by this process, holding nothing but `lo`.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Netns {
+    /// Makes a namespace, brings its `lo` up and gives it both IMDS addresses.
+    ///
+    /// Clients inside connect from 127.0.0.1 and ::1, as server and client would
+    /// otherwise share one address and each reply would look like a request's
+    /// destination.
+    ///
+    /// # Errors
+    ///
+    /// Needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
+    pub fn new() -> Result<Self> {
+        let file = thread::spawn(|| -> Result<File> {
+            // SAFETY: no pointers; only this thread, which ends here, changes namespace.
+            let made = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+            ensure!(
+                made == 0,
+                "cannot make a network namespace (are you root?): {}",
+                io::Error::last_os_error()
+            );
+            configure().context("cannot configure the new network namespace")?;
+            require_private()?;
+            Ok(File::open("/proc/thread-self/ns/net")?)
+        })
+        .join()
+        .expect("making a namespace does not panic")?;
+        let inode = file.metadata()?.ino();
+        let path = PathBuf::from(format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            file.as_raw_fd()
+        ));
+        Ok(Self { file, path, inode })
+    }
+
+    /// A path that other processes can open to reach this namespace.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Inode of the namespace, as records name it.
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// Runs `work` in a thread of this process that is inside the namespace.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, and those of entering.
+    pub fn enter<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send,
+        F: FnOnce() -> Result<T> + Send,
+    {
+        thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    enter(self.file.as_raw_fd()).context("cannot enter the namespace")?;
+                    require_private()?;
+                    work()
+                })
+                .join()
+                .expect("work inside the namespace does not panic")
+        })
+    }
+
+    /// A command that will run inside the namespace and die with the thread that
+    /// spawns it.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        let namespace = self.file.as_raw_fd();
+        // SAFETY: only async-signal-safe system calls between fork and exec. The
+        // descriptor is open in the child as `command` borrows nothing but the
+        // parent keeps `self`: if it were closed, setns fails and so does the exec.
+        unsafe {
+            command.pre_exec(move || {
+                die_with_parent()?;
+                enter(namespace)
+            });
+        }
+        command
+    }
+}
+
+/// Lets the calling process be killed when the thread that forked it ends.
+///
+/// # Errors
+///
+/// That of prctl(2).
+pub fn die_with_parent() -> io::Result<()> {
+    // SAFETY: no pointers.
+    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Checks that the calling thread may connect to the IMDS addresses.
+///
+/// It may if the namespace it is in has no device but `lo`, so that no packet can
+/// leave it, and the IPv4 address is one of its own.
+///
+/// # Errors
+///
+/// Says which of the two is not so.
+pub fn require_private() -> Result<()> {
+    let devices = std::fs::read_to_string("/proc/thread-self/net/dev")
+        .context("cannot tell this network namespace's devices")?;
+    // Two lines of heading, then `  lo: counters` (Linux, net/core/net-procfs.c).
+    let others: Vec<&str> = devices
+        .lines()
+        .skip(2)
+        .filter_map(|line| line.split(':').next())
+        .map(str::trim)
+        .filter(|name| *name != "lo")
+        .collect();
+    ensure!(
+        others.is_empty(),
+        "refusing to go near {IMDS_V4}: this network namespace has other devices than lo: {}",
+        others.join(", ")
+    );
+    UdpSocket::bind((IMDS_V4, 0)).with_context(|| {
+        format!("refusing to connect: {IMDS_V4} is not an address of this network namespace")
+    })?;
+    Ok(())
+}
+
+fn enter(namespace: i32) -> io::Result<()> {
+    // SAFETY: no pointers.
+    if unsafe { libc::setns(namespace, libc::CLONE_NEWNET) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn configure() -> Result<()> {
+    let mut rtnetlink = Rtnetlink::open().context("rtnetlink")?;
+    rtnetlink.loopback_up().context("lo up")?;
+    let v4 = IpAddr::V4(IMDS_V4);
+    let v6 = IpAddr::V6(IMDS_V6);
+    for address in [v4, v6] {
+        rtnetlink
+            .add_address(address)
+            .with_context(|| format!("add {address} to lo"))?;
+    }
+    rtnetlink
+        .set_local_source(v4, IpAddr::V4(Ipv4Addr::LOCALHOST))
+        .context("source of connections to the IPv4 address")?;
+    rtnetlink
+        .set_local_source(v6, IpAddr::V6(Ipv6Addr::LOCALHOST))
+        .context("source of connections to the IPv6 address")?;
+    // Both halves of TCP Fast Open; the default is the client's alone.
+    std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "3").context("enable TCP Fast Open")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machine_namespace_is_refused() {
+        let refusal = require_private().expect_err("tests start in the machine's namespace");
+        assert!(refusal.to_string().contains("refusing"), "{refusal}");
+    }
+
+    #[test]
+    fn connections_come_from_the_loopback_addresses() {
+        let netns = Netns::new().expect("tests run as root");
+        let sources = netns
+            .enter(|| {
+                let v4 = std::net::TcpListener::bind((IMDS_V4, 80))?;
+                let v6 = std::net::TcpListener::bind((IMDS_V6, 80))?;
+                let first = std::net::TcpStream::connect(v4.local_addr()?)?;
+                let second = std::net::TcpStream::connect(v6.local_addr()?)?;
+                Ok([first.local_addr()?.ip(), second.local_addr()?.ip()])
+            })
+            .expect("both addresses can be connected to");
+        assert_eq!(
+            sources,
+            [
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(Ipv6Addr::LOCALHOST)
+            ]
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! The few rtnetlink requests a private namespace needs.
+//!
+//! Written by hand because the VM has no `ip` that is sure to understand all
+//! of them. Layouts: `include/uapi/linux/{netlink,rtnetlink,if_addr}.h`.
+
+use std::{
+    io,
+    net::IpAddr,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    time::{Duration, Instant},
+};
+
+/// Index of `lo`, the first device of every namespace.
+const LOOPBACK: u32 = 1;
+
+/// How long the kernel may take to make the route of a new IPv6 address.
+const ROUTE_APPEARS_WITHIN: Duration = Duration::from_secs(10);
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_NEWADDR: u16 = 20;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
+
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_ACK: u16 = 0x4;
+const NLM_F_REPLACE: u16 = 0x100;
+const NLM_F_CREATE: u16 = 0x400;
+const NLMSG_ERROR: u16 = 2;
+
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+/// No duplicate address detection: the address is usable at once.
+const IFA_F_NODAD: u8 = 0x02;
+
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_PREFSRC: u16 = 7;
+const RT_TABLE_LOCAL: u8 = 255;
+const RTPROT_BOOT: u8 = 3;
+const RTN_LOCAL: u8 = 2;
+const RT_SCOPE_HOST: u8 = 254;
+
+/// A connection to the network configuration of the calling thread's namespace.
+pub(super) struct Rtnetlink {
+    socket: OwnedFd,
+    sequence: u32,
+}
+
+impl Rtnetlink {
+    /// Opens the connection.
+    pub(super) fn open() -> io::Result<Self> {
+        // SAFETY: no pointers are passed.
+        let fd = unsafe {
+            libc::socket(
+                libc::AF_NETLINK,
+                libc::SOCK_RAW | libc::SOCK_CLOEXEC,
+                libc::NETLINK_ROUTE,
+            )
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self {
+            // SAFETY: `socket` has just returned this descriptor and nobody else owns it.
+            socket: unsafe { OwnedFd::from_raw_fd(fd) },
+            sequence: 0,
+        })
+    }
+
+    /// Brings the loopback device up.
+    pub(super) fn loopback_up(&mut self) -> io::Result<()> {
+        let mut body = vec![0, 0, 0, 0]; // ifi_family, padding, ifi_type
+        body.extend(LOOPBACK.to_ne_bytes());
+        body.extend((libc::IFF_UP as u32).to_ne_bytes()); // ifi_flags
+        body.extend((libc::IFF_UP as u32).to_ne_bytes()); // ifi_change
+        self.request(RTM_NEWLINK, 0, &body)
+    }
+
+    /// Gives the loopback device an address of its own, with a host's prefix.
+    pub(super) fn add_address(&mut self, address: IpAddr) -> io::Result<()> {
+        let octets = octets(address);
+        let mut body = vec![family(address), bits(address), IFA_F_NODAD, 0];
+        body.extend(LOOPBACK.to_ne_bytes());
+        attribute(&mut body, IFA_LOCAL, &octets);
+        attribute(&mut body, IFA_ADDRESS, &octets);
+        self.request(RTM_NEWADDR, NLM_F_CREATE, &body)
+    }
+
+    /// Lets connections to `destination`, an address of this namespace, come from
+    /// `source` instead of from `destination` itself.
+    pub(super) fn set_local_source(
+        &mut self,
+        destination: IpAddr,
+        source: IpAddr,
+    ) -> io::Result<()> {
+        let mut body = local_route(destination);
+        if destination.is_ipv6() {
+            // An IPv6 route does not replace one of another metric, and the one
+            // the kernel made when the address came would win.
+            // That one comes from a work queue, some time after the address.
+            let deadline = Instant::now() + ROUTE_APPEARS_WITHIN;
+            while let Err(error) = self.request(RTM_DELROUTE, 0, &body) {
+                if error.raw_os_error() != Some(libc::ESRCH) || Instant::now() > deadline {
+                    return Err(error);
+                }
+                std::thread::yield_now();
+            }
+        }
+        attribute(&mut body, RTA_PREFSRC, &octets(source));
+        self.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body)
+    }
+
+    fn request(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.sequence += 1;
+        let length = u32::try_from(16 + body.len()).expect("a request has a few dozen bytes");
+        let mut message = Vec::with_capacity(16 + body.len());
+        message.extend(length.to_ne_bytes());
+        message.extend(kind.to_ne_bytes());
+        message.extend((flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+        message.extend(self.sequence.to_ne_bytes());
+        message.extend(0u32.to_ne_bytes()); // port id: the kernel's
+        message.extend(body);
+        // SAFETY: the pointer and length are those of `message`.
+        let sent = unsafe {
+            libc::send(
+                self.socket.as_raw_fd(),
+                message.as_ptr().cast(),
+                message.len(),
+                0,
+            )
+        };
+        if sent < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.acknowledgement()
+    }
+
+    fn acknowledgement(&self) -> io::Result<()> {
+        let mut reply = [0u8; 4096];
+        // SAFETY: the pointer and length are those of `reply`.
+        let received = unsafe {
+            libc::recv(
+                self.socket.as_raw_fd(),
+                reply.as_mut_ptr().cast(),
+                reply.len(),
+                0,
+            )
+        };
+        if received < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if received < 20 || u16::from_ne_bytes([reply[4], reply[5]]) != NLMSG_ERROR {
+            return Err(io::Error::other("rtnetlink answered without an error code"));
+        }
+        match i32::from_ne_bytes([reply[16], reply[17], reply[18], reply[19]]) {
+            0 => Ok(()),
+            code => Err(io::Error::from_raw_os_error(-code)),
+        }
+    }
+}
+
+fn local_route(destination: IpAddr) -> Vec<u8> {
+    let mut body = vec![
+        family(destination),
+        bits(destination),
+        0, // source prefix
+        0, // type of service
+        RT_TABLE_LOCAL,
+        RTPROT_BOOT,
+        RT_SCOPE_HOST,
+        RTN_LOCAL,
+        0,
+        0,
+        0,
+        0, // flags
+    ];
+    if destination.is_ipv6() {
+        // Protocol and scope are matched on deletion; 0 matches the kernel's own route.
+        body[5] = 0;
+        body[6] = 0;
+    }
+    attribute(&mut body, RTA_DST, &octets(destination));
+    attribute(&mut body, RTA_OIF, &LOOPBACK.to_ne_bytes());
+    body
+}
+
+fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    let length = u16::try_from(4 + value.len()).expect("an address has at most 16 bytes");
+    body.extend(length.to_ne_bytes());
+    body.extend(kind.to_ne_bytes());
+    body.extend(value);
+    body.resize(body.len().next_multiple_of(4), 0);
+}
+
+fn family(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => libc::AF_INET as u8,
+        IpAddr::V6(_) => libc::AF_INET6 as u8,
+    }
+}
+
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
