@@ -1,0 +1,514 @@
+//! Records against the truth, in both directions: nothing missed, nothing
+//! invented, nothing twice, nothing said wrongly.
+
+use std::{collections::HashSet, fmt};
+
+use crate::{
+    mock::access_log::{Entry, RequestId, id_in_target},
+    record::Request,
+};
+
+/// Who sent a request, known from whoever launched it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// Process.
+    pub pid: u32,
+    /// Thread, where a test looks at it.
+    pub tid: Option<u32>,
+    /// Name of the process: its executable's file name, at most 15 bytes.
+    pub name: String,
+    /// Its arguments, where they hold nothing that may be redacted.
+    pub args: Option<Vec<String>>,
+    /// Effective user.
+    pub uid: u32,
+    /// A process that must be among the ancestors.
+    pub ancestor: Option<u32>,
+    /// Waits until its records are there, so that `/proc` can't be too late.
+    pub lingers: bool,
+}
+
+/// The version that a record must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// v1, without a reason.
+    V1,
+    /// v2, with that reason if any.
+    V2(Option<&'static str>),
+    /// Unknown for one of these reasons; any, if none is named.
+    Unknown(&'static [&'static str]),
+    /// What could be either right or beyond an HTTP parser: right, or unknown
+    /// with a reason, but never the wrong one.
+    RightOrUnknown(Known),
+}
+
+/// The versions a request can really have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// v1.
+    V1,
+    /// v2.
+    V2,
+}
+
+/// One record that has to be there.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// Method, absent if the bytes are not a request.
+    pub method: Option<String>,
+    /// Target, absent likewise.
+    pub target: Option<Vec<u8>>,
+    /// Target holds what the analyzer may rightly replace or escape.
+    pub loose_target: bool,
+    /// Version.
+    pub version: Version,
+    /// Sender.
+    pub sender: Sender,
+}
+
+impl Expected {
+    /// What the record of a request in the access log must say.
+    pub fn from_entry(entry: &Entry, sender: Sender) -> Self {
+        let version = if entry.empty_token {
+            Version::V2(Some("empty_token"))
+        } else if entry.had_token || is_token_request(&entry.method, &entry.target) {
+            Version::V2(None)
+        } else {
+            Version::V1
+        };
+        Self {
+            method: Some(entry.method.clone()),
+            target: Some(entry.target.clone()),
+            loose_target: false,
+            version,
+            sender,
+        }
+    }
+
+    /// A record of bytes that can't be understood.
+    pub fn unknown(sender: Sender, reasons: &'static [&'static str]) -> Self {
+        Self {
+            method: None,
+            target: None,
+            loose_target: true,
+            version: Version::Unknown(reasons),
+            sender,
+        }
+    }
+
+    fn id(&self) -> Option<RequestId> {
+        id_in_target(self.target.as_ref()?)
+    }
+
+    /// Whether the record is about this request, whatever else it says of it.
+    fn same_request(&self, record: &Request) -> bool {
+        let (Some(target), Some(path)) = (&self.target, &record.path) else {
+            // The analyzer may know more of garbage than we do, or less of a request
+            // that it could not read whole.
+            return record.version == "unknown"
+                && (self.target.is_none()
+                    || matches!(
+                        self.version,
+                        Version::Unknown(_) | Version::RightOrUnknown(_)
+                    ));
+        };
+        if self.method != record.method {
+            return false;
+        }
+        match self.id() {
+            Some(id) => id_in_target(path.as_bytes()) == Some(id),
+            None => target == path.as_bytes(),
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = self.target.as_deref().unwrap_or(b"(no request)");
+        write!(
+            f,
+            "{} {} {:?} by {}({})",
+            self.method.as_deref().unwrap_or("-"),
+            target.escape_ascii(),
+            self.version,
+            self.sender.name,
+            self.sender.pid,
+        )
+    }
+}
+
+/// A way in which the records differ from the truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// No record for a request.
+    Missing(String),
+    /// A record for nothing that was sent.
+    Invented(String),
+    /// A second record for a request.
+    Twice(String),
+    /// A record that says something wrong about its request.
+    Wrong {
+        /// Which field.
+        field: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+        /// Of which record.
+        record: String,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(what) => write!(f, "missing: {what}"),
+            Self::Invented(what) => write!(f, "invented: {what}"),
+            Self::Twice(what) => write!(f, "twice: {what}"),
+            Self::Wrong {
+                field,
+                expected,
+                found,
+                record,
+            } => write!(
+                f,
+                "wrong {field}: expected {expected}, found {found}, in {record}"
+            ),
+        }
+    }
+}
+
+/// Pairs records with what has to be there, and tells every difference.
+pub fn compare(expected: &[Expected], records: &[Request]) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let mut paired = vec![None; expected.len()];
+    let mut unpaired: Vec<&Request> = Vec::new();
+    // The right sender first, so that a wrong one does not take another's record.
+    let mut waiting: Vec<&Request> = records.iter().collect();
+    for same_sender in [true, false] {
+        for record in std::mem::take(&mut waiting) {
+            let free = expected.iter().enumerate().position(|(index, wanted)| {
+                paired[index].is_none()
+                    && wanted.same_request(record)
+                    && (!same_sender || wanted.sender.pid == record.pid)
+            });
+            match free {
+                Some(index) => paired[index] = Some(record),
+                None if same_sender => waiting.push(record),
+                None => unpaired.push(record),
+            }
+        }
+    }
+    for record in unpaired {
+        let known = record.path.is_some() && expected.iter().any(|one| one.same_request(record));
+        differences.push(if known {
+            Difference::Twice(record.to_string())
+        } else {
+            Difference::Invented(record.to_string())
+        });
+    }
+    for (wanted, record) in expected.iter().zip(paired) {
+        match record {
+            None => differences.push(Difference::Missing(wanted.to_string())),
+            Some(record) => check(wanted, record, &mut differences),
+        }
+    }
+    let mut seen = HashSet::new();
+    for record in records {
+        if !seen.insert(record.seq) {
+            differences.push(Difference::Twice(format!("seq of {record}")));
+        }
+    }
+    differences
+}
+
+fn check(expected: &Expected, record: &Request, differences: &mut Vec<Difference>) {
+    let mut wrong = |field, expected: &dyn fmt::Debug, found: &dyn fmt::Debug| {
+        differences.push(Difference::Wrong {
+            field,
+            expected: format!("{expected:?}"),
+            found: format!("{found:?}"),
+            record: record.to_string(),
+        });
+    };
+    let reason = record.reason.as_deref();
+    let unknown_with_reason = record.version == "unknown" && reason.is_some_and(|r| !r.is_empty());
+    let right = match &expected.version {
+        Version::V1 => record.version == "v1" && reason.is_none(),
+        Version::V2(wanted) => record.version == "v2" && reason == *wanted,
+        Version::Unknown([]) => unknown_with_reason,
+        Version::Unknown(reasons) => {
+            record.version == "unknown" && reason.is_some_and(|reason| reasons.contains(&reason))
+        }
+        Version::RightOrUnknown(Known::V1) => record.version == "v1" || unknown_with_reason,
+        Version::RightOrUnknown(Known::V2) => record.version == "v2" || unknown_with_reason,
+    };
+    if !right {
+        wrong("version", &expected.version, &(&record.version, reason));
+    }
+    if record.version != "unknown"
+        && let (Some(method), Some(target)) = (&expected.method, &expected.target)
+    {
+        let operation = if is_token_request(method, target) {
+            "token"
+        } else {
+            "metadata"
+        };
+        if record.operation.as_deref() != Some(operation) {
+            wrong("operation", &operation, &record.operation);
+        }
+        let path = record.path.as_deref().unwrap_or_default();
+        if !expected.loose_target && path.as_bytes() != target {
+            wrong("path", &target.escape_ascii().to_string(), &path);
+        }
+    }
+    check_sender(&expected.sender, record, &mut wrong);
+}
+
+fn check_sender(
+    sender: &Sender,
+    record: &Request,
+    wrong: &mut dyn FnMut(&'static str, &dyn fmt::Debug, &dyn fmt::Debug),
+) {
+    if record.pid != sender.pid {
+        wrong("pid", &sender.pid, &record.pid);
+    }
+    if sender.tid.is_some_and(|tid| tid != record.tid) {
+        wrong("tid", &sender.tid, &record.tid);
+    }
+    if record.name != sender.name {
+        wrong("name", &sender.name, &record.name);
+    }
+    if record.uid != sender.uid {
+        wrong("uid", &sender.uid, &record.uid);
+    }
+    match (&sender.args, &record.args) {
+        (Some(wanted), Some(found)) if wanted != found => wrong("args", wanted, found),
+        // Absent means unknown, which is only right of a process that has gone.
+        (_, None) if sender.lingers => wrong("args", &sender.args, &record.args),
+        _ => {}
+    }
+    if sender.lingers && record.exited {
+        wrong("exited", &false, &true);
+    }
+    let above: Vec<u32> = record.ancestors.iter().map(|one| one.pid).collect();
+    if sender.ancestor.is_some_and(|pid| !above.contains(&pid)) {
+        wrong("ancestors", &sender.ancestor, &above);
+    }
+    if sender.ancestor.is_some() && above.last() != Some(&1) {
+        wrong("last ancestor", &1, &above);
+    }
+    if !record.lineage.starts_with(&record.name) {
+        wrong("lineage", &record.name, &record.lineage);
+    }
+}
+
+/// Whether a request asks for a session token (EC2 User Guide, "How Instance
+/// Metadata Service Version 2 works").
+fn is_token_request(method: &str, target: &[u8]) -> bool {
+    let target = String::from_utf8_lossy(target);
+    let path = match target.strip_prefix("http://") {
+        Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
+        None => &*target,
+    };
+    method == "PUT" && path.split('?').next() == Some("/latest/api/token")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Ancestor;
+
+    fn sender() -> Sender {
+        Sender {
+            pid: 7,
+            tid: Some(7),
+            name: "curl".into(),
+            args: Some(vec!["curl".into()]),
+            uid: 0,
+            ancestor: Some(5),
+            lingers: true,
+        }
+    }
+
+    fn expected(number: u64, version: Version) -> Expected {
+        Expected {
+            method: Some("GET".into()),
+            target: Some(format!("/?case=c&n={number}").into_bytes()),
+            loose_target: false,
+            version,
+            sender: sender(),
+        }
+    }
+
+    fn record(number: u64, version: &str) -> Request {
+        Request {
+            seq: number,
+            version: version.into(),
+            operation: Some("metadata".into()),
+            reason: None,
+            method: Some("GET".into()),
+            path: Some(format!("/?case=c&n={number}")),
+            pid: 7,
+            tid: 7,
+            name: "curl".into(),
+            args: Some(vec!["curl".into()]),
+            uid: 0,
+            exited: false,
+            lineage: "curl < suite < init".into(),
+            ancestors: [5, 1]
+                .map(|pid| Ancestor {
+                    pid,
+                    name: "x".into(),
+                    command_line: None,
+                })
+                .to_vec(),
+            ip: "169.254.169.254".into(),
+            port: 80,
+            backend: "cgroup".into(),
+            netns: 1,
+        }
+    }
+
+    fn both() -> Vec<Expected> {
+        vec![expected(1, Version::V1), expected(2, Version::V2(None))]
+    }
+
+    #[test]
+    fn equal_sides_have_no_difference() {
+        let records = [record(2, "v2"), record(1, "v1")];
+        assert_eq!(compare(&both(), &records), []);
+    }
+
+    #[test]
+    fn missing_record_is_told() {
+        let found = compare(&both(), &[record(1, "v1")]);
+        assert!(matches!(found[..], [Difference::Missing(_)]), "{found:?}");
+    }
+
+    #[test]
+    fn invented_record_is_told() {
+        let records = [record(1, "v1"), record(2, "v2"), record(3, "v1")];
+        let found = compare(&both(), &records);
+        assert!(matches!(found[..], [Difference::Invented(_)]), "{found:?}");
+    }
+
+    #[test]
+    fn second_record_is_told() {
+        let mut second = record(1, "v1");
+        second.seq = 3;
+        let found = compare(&both(), &[record(1, "v1"), record(2, "v2"), second]);
+        assert!(matches!(found[..], [Difference::Twice(_)]), "{found:?}");
+    }
+
+    #[test]
+    fn unknown_is_a_miss_unless_expected() {
+        let mut unknown = record(1, "unknown");
+        unknown.reason = Some("not_http".into());
+        let found = compare(&[expected(1, Version::V1)], &[unknown.clone()]);
+        assert!(
+            matches!(
+                found[..],
+                [Difference::Wrong {
+                    field: "version",
+                    ..
+                }]
+            ),
+            "{found:?}"
+        );
+        unknown.path = None;
+        let garbage = [Expected::unknown(sender(), &["not_http"])];
+        assert_eq!(compare(&garbage, &[unknown.clone()]), []);
+        let other = [Expected::unknown(sender(), &["cut_off"])];
+        assert_eq!(compare(&other, &[unknown.clone()]).len(), 1);
+        unknown.reason = None;
+        assert_eq!(
+            compare(&[Expected::unknown(sender(), &[])], &[unknown]).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn wrong_version_is_wrong_in_both_directions() {
+        for (wanted, said) in [
+            (Version::V1, "v2"),
+            (Version::V2(None), "v1"),
+            (Version::RightOrUnknown(Known::V1), "v2"),
+            (Version::RightOrUnknown(Known::V2), "v1"),
+            (Version::Unknown(&[]), "v1"),
+            (Version::V2(Some("empty_token")), "v2"),
+        ] {
+            let found = compare(&[expected(1, wanted)], &[record(1, said)]);
+            assert!(
+                matches!(
+                    found[..],
+                    [Difference::Wrong {
+                        field: "version",
+                        ..
+                    }]
+                ),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_field_that_is_compared_can_be_wrong() {
+        let spoilt: [(&str, fn(&mut Request)); 10] = [
+            ("pid", |r| r.pid = 8),
+            ("tid", |r| r.tid = 8),
+            ("name", |r| {
+                r.name = "wget".into();
+                r.lineage = "wget".into();
+            }),
+            ("args", |r| r.args = Some(vec!["wget".into()])),
+            ("args", |r| r.args = None),
+            ("uid", |r| r.uid = 1),
+            ("exited", |r| r.exited = true),
+            ("ancestors", |r| r.ancestors.remove(0).pid = 0),
+            ("lineage", |r| r.lineage = "other".into()),
+            ("path", |r| r.path = Some("/x?case=c&n=1".into())),
+        ];
+        for (field, spoil) in spoilt {
+            let mut record = record(1, "v1");
+            spoil(&mut record);
+            let found = compare(&[expected(1, Version::V1)], &[record]);
+            assert!(
+                matches!(&found[..], [Difference::Wrong { field: told, .. }] if *told == field),
+                "{field}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_operation_is_told() {
+        let mut put = expected(1, Version::V2(None));
+        put.method = Some("PUT".into());
+        put.target = Some(b"/latest/api/token".to_vec());
+        let mut said = record(1, "v2");
+        said.method = Some("PUT".into());
+        said.path = Some("/latest/api/token".into());
+        let found = compare(&[put], &[said]);
+        assert!(
+            matches!(
+                found[..],
+                [Difference::Wrong {
+                    field: "operation",
+                    ..
+                }]
+            ),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn same_request_by_two_senders_is_paired_by_sender() {
+        let mut second = expected(1, Version::V1);
+        second.sender.pid = 8;
+        second.sender.tid = None;
+        let mut other = record(1, "v1");
+        other.pid = 8;
+        other.seq = 2;
+        let wanted = [second, expected(1, Version::V1)];
+        assert_eq!(compare(&wanted, &[record(1, "v1"), other]), []);
+    }
+}
