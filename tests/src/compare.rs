@@ -21,8 +21,8 @@ pub struct Sender {
     pub args: Option<Vec<String>>,
     /// Effective user.
     pub uid: u32,
-    /// A process that must be among the ancestors.
-    pub ancestor: Option<u32>,
+    /// Processes that must be among the ancestors, in this order.
+    pub above: Vec<u32>,
     /// Waits until its records are there, so that `/proc` can't be too late.
     pub lingers: bool,
 }
@@ -188,8 +188,8 @@ pub fn compare(expected: &[Expected], records: &[Request]) -> Vec<Difference> {
         for record in std::mem::take(&mut waiting) {
             let free = expected.iter().enumerate().position(|(index, wanted)| {
                 paired[index].is_none()
-                    && wanted.same_request(record)
                     && (!same_sender || wanted.sender.pid == record.pid)
+                    && wanted.same_request(record)
             });
             match free {
                 Some(index) => paired[index] = Some(record),
@@ -291,10 +291,12 @@ fn check_sender(
         wrong("exited", &false, &true);
     }
     let above: Vec<u32> = record.ancestors.iter().map(|one| one.pid).collect();
-    if sender.ancestor.is_some_and(|pid| !above.contains(&pid)) {
-        wrong("ancestors", &sender.ancestor, &above);
+    let mut upwards = above.iter();
+    if !sender.above.iter().all(|pid| upwards.any(|one| one == pid)) {
+        wrong("ancestors", &sender.above, &above);
     }
-    if sender.ancestor.is_some() && above.last() != Some(&1) {
+    // The suite is PID 1's child, or its grandchild, or it is lower still.
+    if above.last() != Some(&1) {
         wrong("last ancestor", &1, &above);
     }
     if !record.lineage.starts_with(&record.name) {
@@ -325,7 +327,7 @@ mod tests {
             name: "curl".into(),
             args: Some(vec!["curl".into()]),
             uid: 0,
-            ancestor: Some(5),
+            above: vec![5],
             lingers: true,
         }
     }
@@ -453,7 +455,8 @@ mod tests {
 
     #[test]
     fn every_field_that_is_compared_can_be_wrong() {
-        let spoilt: [(&str, fn(&mut Request)); 10] = [
+        type Spoil = fn(&mut Request);
+        let spoilt: [(&str, Spoil); 11] = [
             ("pid", |r| r.pid = 8),
             ("tid", |r| r.tid = 8),
             ("name", |r| {
@@ -464,7 +467,8 @@ mod tests {
             ("args", |r| r.args = None),
             ("uid", |r| r.uid = 1),
             ("exited", |r| r.exited = true),
-            ("ancestors", |r| r.ancestors.remove(0).pid = 0),
+            ("ancestors", |r| drop(r.ancestors.remove(0))),
+            ("last ancestor", |r| drop(r.ancestors.pop())),
             ("lineage", |r| r.lineage = "other".into()),
             ("path", |r| r.path = Some("/x?case=c&n=1".into())),
         ];

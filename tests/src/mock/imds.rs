@@ -66,12 +66,17 @@ impl Imds {
         if !ttl.is_some_and(|ttl| (1..=TTL_LIMIT).contains(&ttl)) {
             return Response::new(400, "Bad Request", "");
         }
+        Response::new(200, "OK", &self.new_token())
+    }
+
+    /// A valid token, without a request for it.
+    pub fn new_token(&self) -> String {
         let token = canary::token(self.issued.fetch_add(1, Ordering::Relaxed));
         self.tokens
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(token.clone().into_bytes());
-        Response::new(200, "OK", &token)
+        token
     }
 
     fn read(&self, head: &Head, path: &str) -> Response {

@@ -56,11 +56,25 @@ impl Mock {
     ///
     /// If an address is taken.
     pub fn start(netns: &Netns) -> Result<Self> {
-        let mock = Self {
-            state: Arc::default(),
-        };
-        netns.enter(|| mock.listen())?;
+        let mock = Self::idle();
+        mock.listen_in(netns)?;
         Ok(mock)
+    }
+
+    /// A mock that does not listen yet.
+    pub fn idle() -> Self {
+        Self {
+            state: Arc::default(),
+        }
+    }
+
+    /// Lets an idle mock listen, as [`Mock::start`] does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn listen_in(&self, netns: &Netns) -> Result<()> {
+        netns.enter(|| self.listen())
     }
 
     /// As [`Mock::start`], in the namespace of the calling thread.
@@ -69,9 +83,7 @@ impl Mock {
     ///
     /// As there.
     pub fn start_here() -> Result<Self> {
-        let mock = Self {
-            state: Arc::default(),
-        };
+        let mock = Self::idle();
         mock.listen()?;
         Ok(mock)
     }

@@ -165,6 +165,15 @@ pub fn require_private() -> Result<()> {
     Ok(())
 }
 
+/// Brings `lo` up in the calling thread's namespace, as an init has to.
+///
+/// # Errors
+///
+/// Needs CAP_NET_ADMIN.
+pub fn loopback_up() -> io::Result<()> {
+    Rtnetlink::open()?.loopback_up()
+}
+
 fn enter(namespace: i32) -> io::Result<()> {
     // SAFETY: no pointers.
     if unsafe { libc::setns(namespace, libc::CLONE_NEWNET) } != 0 {

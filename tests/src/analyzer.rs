@@ -1,0 +1,234 @@
+//! The analyzer as a child process.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{lines::Lines, netns::die_with_parent};
+
+/// How long the analyzer may take to be ready, or to stop. Under emulation the
+/// verifier alone takes seconds.
+pub const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// How to run it.
+#[derive(Clone, Debug)]
+pub struct Launch<'a> {
+    /// The executable.
+    pub program: &'a Path,
+    /// `auto`, `fentry`, `kprobe` or `cgroup`.
+    pub backend: &'a str,
+    /// `json`, `text` or `aws`.
+    pub format: &'a str,
+    /// The only network namespace to watch.
+    pub netns: &'a Path,
+    /// Where records go; standard output if absent.
+    pub output: Option<&'a Path>,
+    /// Log at trace level, and what the eBPF programs say.
+    pub verbose: bool,
+}
+
+/// A running analyzer. Killed when dropped.
+#[derive(Debug)]
+pub struct Analyzer {
+    child: Child,
+    stdout: Option<Lines>,
+    stderr: Option<Lines>,
+    output: Option<PathBuf>,
+    ready_after: Duration,
+    backend: String,
+}
+
+/// What a stopped analyzer has left.
+#[derive(Debug)]
+pub struct Finished {
+    /// Lines of its records.
+    pub records: Vec<Vec<u8>>,
+    /// Lines of its standard error.
+    pub stderr: Vec<Vec<u8>>,
+}
+
+impl Launch<'_> {
+    /// Starts it and waits until it says that it is ready. `watch` sees each line of
+    /// its standard output at once.
+    ///
+    /// # Errors
+    ///
+    /// If it ends first or takes too long, with what it said.
+    pub fn start(&self, watch: impl Fn(&[u8]) + Send + 'static) -> Result<Analyzer> {
+        let mut command = Command::new(self.program);
+        command
+            .args(["run", "--backend", self.backend])
+            .args(["--format", self.format, "--output"])
+            .arg(self.output.unwrap_or(Path::new("-")))
+            .arg("--netns")
+            .arg(self.netns)
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if self.verbose {
+            command
+                .arg("--debug-ebpf")
+                .env("IMDS_ANALYZER_LOG", "trace");
+        }
+        // SAFETY: only prctl(2) between fork and exec.
+        unsafe {
+            command.pre_exec(die_with_parent);
+        }
+        let began = Instant::now();
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        let stdout = child.stdout.take().context("standard output is piped")?;
+        let stderr = child.stderr.take().context("standard error is piped")?;
+        let mut analyzer = Analyzer {
+            child,
+            stdout: Some(Lines::read(stdout, watch)),
+            stderr: Some(Lines::read(stderr, |_| {})),
+            output: self.output.map(Path::to_owned),
+            ready_after: Duration::ZERO,
+            backend: String::new(),
+        };
+        analyzer.await_ready(began)?;
+        Ok(analyzer)
+    }
+}
+
+impl Analyzer {
+    fn await_ready(&mut self, began: Instant) -> Result<()> {
+        let mut ready = None;
+        let came = self.stderr().wait(0, READY_WITHIN, |lines| {
+            ready = lines.iter().find(|line| says_ready(line)).cloned();
+            ready.is_some()
+        });
+        self.ready_after = began.elapsed();
+        let Some(line) = ready.filter(|_| came) else {
+            let said = self.stderr().since(0);
+            bail!(
+                "the analyzer was not ready within {} s:\n{}",
+                READY_WITHIN.as_secs(),
+                tail(&said)
+            );
+        };
+        let line = String::from_utf8_lossy(&line);
+        self.backend = words(&line)
+            .find(|word| ["fentry", "kprobe", "cgroup"].contains(word))
+            .with_context(|| format!("the line with `ready` names no backend: {line}"))?
+            .to_owned();
+        Ok(())
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Time from its start until it said that it was ready.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// The backend that it said it uses.
+    pub fn backend(&self) -> &str {
+        &self.backend
+    }
+
+    /// Its standard output.
+    pub fn stdout(&self) -> &Lines {
+        self.stdout.as_ref().expect("taken only by `stop`")
+    }
+
+    fn stderr(&self) -> &Lines {
+        self.stderr.as_ref().expect("taken only by `stop`")
+    }
+
+    /// The last lines of its standard error.
+    pub fn last_words(&self) -> String {
+        tail(&self.stderr().since(0))
+    }
+
+    /// Resident memory in KiB (`VmRSS`, proc_pid_status(5)).
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|size| size.trim().strip_suffix(" kB")?.parse().ok())
+            .with_context(|| format!("no VmRSS in {path}"))
+    }
+
+    /// Stops it with SIGTERM, and checks that it takes that well.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end in time, or not with 0.
+    pub fn stop(mut self) -> Result<Finished> {
+        let pid = libc::pid_t::try_from(self.pid())?;
+        // SAFETY: the child has not been waited for, so the number is still its own.
+        let sent = unsafe { libc::kill(pid, libc::SIGTERM) };
+        ensure!(sent == 0, "kill: {}", io::Error::last_os_error());
+        ensure!(
+            self.stderr().wait_for_end(READY_WITHIN),
+            "the analyzer did not stop on SIGTERM:\n{}",
+            self.last_words()
+        );
+        let status = self.child.wait()?;
+        let stdout = self.stdout.take().map(Lines::finish).unwrap_or_default();
+        let stderr = self.stderr.take().map(Lines::finish).unwrap_or_default();
+        ensure!(
+            status.success(),
+            "the analyzer ended with {:?}, signal {:?}:\n{}",
+            status.code(),
+            status.signal(),
+            tail(&stderr)
+        );
+        let records = match &self.output {
+            None => stdout,
+            Some(path) => {
+                ensure!(
+                    stdout.is_empty(),
+                    "wrote to standard output besides --output"
+                );
+                let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+                Lines::read(file, |_| {}).finish()
+            }
+        };
+        Ok(Finished { records, stderr })
+    }
+}
+
+impl Drop for Analyzer {
+    fn drop(&mut self) {
+        // After `stop` both only say that there is nothing to do.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn says_ready(line: &[u8]) -> bool {
+    words(&String::from_utf8_lossy(line)).any(|word| word == "ready")
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|letter: char| !letter.is_ascii_alphanumeric())
+}
+
+fn tail(lines: &[Vec<u8>]) -> String {
+    let first = lines.len().saturating_sub(30);
+    lines[first..]
+        .iter()
+        .map(|line| format!("    | {}\n", String::from_utf8_lossy(line)))
+        .collect()
+}

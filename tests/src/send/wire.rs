@@ -1,0 +1,157 @@
+//! What a sender has to say, and its connections.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    os::fd::OwnedFd,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::sys;
+use crate::canary;
+
+/// How long a sender waits for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// The header that makes a request v2, with a token that looks real.
+pub(super) fn token_field() -> String {
+    format!("X-aws-ec2-metadata-token: {}\r\n", canary::token(1))
+}
+
+/// A sender's task: whose requests, and where to.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    /// Name of the test, for the requests' ids.
+    pub case: String,
+    /// Destination.
+    pub destination: SocketAddr,
+    /// What else a scenario is told.
+    pub argument: Option<String>,
+}
+
+impl Wire {
+    /// The target of request `number`, origin form.
+    pub(super) fn target(&self, number: u64) -> String {
+        format!("/latest/meta-data/ami-id?case={}&n={number}", self.case)
+    }
+
+    /// A GET with more header fields, each ending in CRLF.
+    pub(super) fn get(&self, number: u64, fields: &str) -> Vec<u8> {
+        self.request("GET", number, fields)
+    }
+
+    /// A v2 GET.
+    pub(super) fn get_v2(&self, number: u64) -> Vec<u8> {
+        self.get(number, &token_field())
+    }
+
+    /// A head with more fields, each ending in CRLF.
+    pub(super) fn request(&self, method: &str, number: u64, fields: &str) -> Vec<u8> {
+        format!(
+            "{method} {} HTTP/1.1\r\nHost: 169.254.169.254\r\nUser-Agent: imds-tests\r\n{fields}\r\n",
+            self.target(number)
+        )
+        .into_bytes()
+    }
+
+    /// A GET with no fields but these, each ending in CRLF.
+    pub(super) fn bare_get(&self, number: u64, fields: &str) -> Vec<u8> {
+        format!("GET {} HTTP/1.1\r\n{fields}\r\n", self.target(number)).into_bytes()
+    }
+
+    /// A v2 head of exactly `size` bytes, the token header last.
+    pub(super) fn padded_v2(&self, number: u64, size: usize) -> Vec<u8> {
+        let with = |padding: &str| {
+            self.get(
+                number,
+                &format!("X-Padding: {padding}\r\n{}", token_field()),
+            )
+        };
+        let missing = size
+            .checked_sub(with("").len())
+            .expect("the size is larger than a bare head");
+        with(&"padding,".repeat(missing / 8 + 1)[..missing])
+    }
+
+    /// A connection on which each send leaves at once.
+    pub(super) fn connect(&self) -> Result<Connection> {
+        Connection::new(TcpStream::connect(self.destination).context("connect")?)
+    }
+
+    /// A connection made by the caller.
+    pub(super) fn adopt(socket: OwnedFd) -> Result<Connection> {
+        Connection::new(TcpStream::from(socket))
+    }
+}
+
+/// A connection to the mock.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// The socket.
+    pub(super) stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        Ok(Self {
+            stream,
+            received: Vec::new(),
+        })
+    }
+
+    /// Sends all of it, normally in one call.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).context("send")
+    }
+
+    /// Sends with flags, in one call that must take everything.
+    pub(super) fn send_with(&mut self, bytes: &[u8], flags: libc::c_int) -> Result<()> {
+        let sent = sys::send(&self.stream, bytes, flags).context("send")?;
+        ensure!(sent == bytes.len(), "send took {sent} of {}", bytes.len());
+        Ok(())
+    }
+
+    /// Reads one answer and returns its status code.
+    pub(super) fn answer(&mut self) -> Result<u16> {
+        loop {
+            if let Some((status, length)) = whole_answer(&self.received)? {
+                self.received.drain(..length);
+                return Ok(status);
+            }
+            let mut chunk = [0; 4096];
+            match self.stream.read(&mut chunk).context("read an answer")? {
+                0 => bail!("the mock closed the connection before its answer"),
+                count => self.received.extend(&chunk[..count]),
+            }
+        }
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(super) fn exchange(&mut self, bytes: &[u8]) -> Result<u16> {
+        self.send(bytes)?;
+        self.answer()
+    }
+}
+
+fn whole_answer(bytes: &[u8]) -> Result<Option<(u16, usize)>> {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let head = std::str::from_utf8(&bytes[..end]).context("an answer's head is ASCII")?;
+    let status = head
+        .get(9..12)
+        .and_then(|code| code.parse().ok())
+        .context("an answer begins with its status")?;
+    let length: usize = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "))
+        .and_then(|length| length.parse().ok())
+        .context("an answer has a length")?;
+    let whole = end + 4 + length;
+    Ok((bytes.len() >= whole).then_some((status, whole)))
+}

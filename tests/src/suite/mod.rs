@@ -1,0 +1,209 @@
+//! The integration suite: real traffic, the real analyzer, and the truth.
+//!
+//! Cases run one after the other. Most share a [`session::Session`]; each ends with
+//! a request whose record must come after all others (a fence), so that "no further
+//! record" is an event and not a matter of waiting. A case that fails gets a new
+//! session for those after it.
+
+mod client;
+mod connections;
+mod framing;
+mod owners;
+mod real_clients;
+mod schema;
+mod secrets;
+mod sends;
+pub mod session;
+mod spelling;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use self::session::{Case, Session, Setup, defects_of_run};
+use crate::{analyzer::Finished, canary};
+
+pub use self::client::{Ran, find_program, find_python, run_client};
+
+/// How a case runs.
+#[derive(Clone, Copy)]
+enum Run {
+    /// In the session that is there.
+    Shared(fn(&mut Case<'_>) -> Result<()>),
+    /// In one it makes itself.
+    Alone(fn(&Setup, &'static str) -> Result<()>),
+    /// On what the shared sessions have left.
+    Afterwards(fn(&[Finished]) -> Result<()>),
+}
+
+/// A case, named after the behaviour it shows.
+struct Entry {
+    name: &'static str,
+    run: Run,
+}
+
+/// Lists the functions of a module as cases.
+macro_rules! cases {
+    ($kind:ident: $($name:ident),+ $(,)?) => {
+        [$(super::Entry { name: stringify!($name), run: super::Run::$kind($name) }),+]
+    };
+}
+use cases;
+
+/// What came of a suite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Cases that passed.
+    pub passed: usize,
+    /// Cases that failed.
+    pub failed: usize,
+}
+
+/// All cases that this machine can run, and why it can't run the others.
+fn entries() -> (Vec<Entry>, Vec<String>) {
+    let mut cases = Vec::new();
+    let mut absent = Vec::new();
+    cases.extend(spelling::cases());
+    cases.extend(framing::cases());
+    cases.extend(sends::cases());
+    connections::cases(&mut cases, &mut absent);
+    cases.extend(owners::cases());
+    real_clients::cases(&mut cases, &mut absent);
+    cases.extend(secrets::cases());
+    cases.extend([
+        Entry {
+            name: "every_line_is_valid_and_in_sequence",
+            run: Run::Afterwards(lines_are_sound),
+        },
+        Entry {
+            name: "no_secret_in_any_output_of_the_suite",
+            run: Run::Afterwards(no_secret),
+        },
+    ]);
+    (cases, absent)
+}
+
+/// Names of the cases, those that can't run here with the reason.
+pub fn list() -> Vec<String> {
+    let (cases, absent) = entries();
+    cases
+        .iter()
+        .map(|case| case.name.to_owned())
+        .chain(absent)
+        .collect()
+}
+
+/// Runs the cases whose names contain `filter`, and prints a line for each and one
+/// for all.
+///
+/// # Errors
+///
+/// If nothing matches the filter.
+pub fn run(setup: &Setup, filter: Option<&str>) -> Result<Summary> {
+    let (cases, absent) = entries();
+    let chosen: Vec<Entry> = cases
+        .into_iter()
+        .filter(|case| filter.is_none_or(|filter| case.name.contains(filter)))
+        .collect();
+    if chosen.is_empty() {
+        bail!("no case matches the filter");
+    }
+    for reason in absent {
+        println!("not here     {reason}");
+    }
+    let mut shared = Shared::default();
+    let mut summary = Summary::default();
+    for case in chosen {
+        let began = Instant::now();
+        let outcome = shared.run(setup, &case);
+        let took = began.elapsed();
+        match outcome {
+            Ok(()) => summary.passed += 1,
+            Err(_) => summary.failed += 1,
+        }
+        report(case.name, took, outcome);
+    }
+    println!(
+        "IMDS-SUITE backend={} passed={} failed={}",
+        setup.backend, summary.passed, summary.failed
+    );
+    Ok(summary)
+}
+
+fn report(name: &str, took: Duration, outcome: Result<()>) {
+    let seconds = took.as_secs_f64();
+    match outcome {
+        Ok(()) => println!("ok   {seconds:7.2}s {name}"),
+        Err(error) => println!("FAIL {seconds:7.2}s {name}: {error:#}"),
+    }
+}
+
+/// The session that cases share, and what earlier ones have left.
+#[derive(Default)]
+struct Shared {
+    session: Option<Session>,
+    finished: Vec<Finished>,
+}
+
+impl Shared {
+    fn run(&mut self, setup: &Setup, case: &Entry) -> Result<()> {
+        match case.run {
+            Run::Alone(run) => run(setup, case.name),
+            Run::Afterwards(run) => {
+                self.end()?;
+                run(&self.finished)
+            }
+            Run::Shared(run) => {
+                let session = match &mut self.session {
+                    Some(session) => session,
+                    none => none.insert(Session::start(setup)?),
+                };
+                let outcome = run(&mut session.case(case.name));
+                if outcome.is_err()
+                    && let Err(error) = self.end()
+                {
+                    return outcome.context(format!("and then: {error:#}"));
+                }
+                outcome
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if let Some(session) = self.session.take() {
+            self.finished.push(session.stop()?);
+        }
+        Ok(())
+    }
+}
+
+fn lines_are_sound(finished: &[Finished]) -> Result<()> {
+    some(finished)?;
+    let found: Vec<String> = finished.iter().flat_map(defects_of_run).collect();
+    if !found.is_empty() {
+        bail!("{} defects, such as {}", found.len(), found[0]);
+    }
+    Ok(())
+}
+
+fn no_secret(finished: &[Finished]) -> Result<()> {
+    some(finished)?;
+    for run in finished {
+        secrets::require_none(run)?;
+    }
+    Ok(())
+}
+
+/// What has no input has shown nothing.
+fn some(finished: &[Finished]) -> Result<()> {
+    let lines: usize = finished.iter().map(|run| run.records.len()).sum();
+    if lines == 0 {
+        bail!("no shared session has left any record; choose more cases");
+    }
+    Ok(())
+}
+
+/// Whether a line holds the canary, for messages that must not repeat it.
+fn betrays(line: &[u8]) -> bool {
+    canary::sings(line)
+}

@@ -1,0 +1,392 @@
+//! A namespace, a mock and an analyzer, shared by the cases that need no more.
+
+use std::{
+    collections::HashMap,
+    io::{Read as _, Write as _},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::client::RunningSender;
+use crate::{
+    analyzer::{Analyzer, Finished, Launch},
+    compare::{Expected, Sender, compare},
+    mock::{
+        Mock,
+        access_log::{Entry, id_in_target},
+    },
+    netns::{IMDS_V4, IMDS_V6, Netns},
+    record::{Line, Request, defects},
+};
+
+/// How long a record may take to come. Only a failure ever waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Case name of the requests that a session sends itself.
+const FENCE: &str = "fence";
+/// Their numbers have six digits, so that none is the beginning of another.
+const FIRST_FENCE: u64 = 100_000;
+
+/// What the suite was told.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The analyzer.
+    pub analyzer: PathBuf,
+    /// The backend to ask it for.
+    pub backend: String,
+}
+
+/// A world of its own.
+#[derive(Debug)]
+pub struct Session {
+    setup: Setup,
+    /// The private namespace.
+    pub netns: Netns,
+    /// IMDS in it.
+    pub mock: Mock,
+    analyzer: Analyzer,
+    fences: u64,
+    /// Number of the first line that no case has looked at.
+    next_line: usize,
+}
+
+/// One case in a session.
+#[derive(Debug)]
+pub struct Case<'s> {
+    /// The session.
+    pub session: &'s mut Session,
+    /// Name of the case, in the ids of its requests.
+    pub name: &'static str,
+    /// The case makes the analyzer give something up, which it may count as loss.
+    pub loses: bool,
+}
+
+impl Session {
+    /// Starts everything.
+    ///
+    /// # Errors
+    ///
+    /// If the analyzer doesn't get ready.
+    pub fn start(setup: &Setup) -> Result<Self> {
+        let netns = Netns::new()?;
+        let mock = Mock::start(&netns)?;
+        Self::around(setup, netns, mock)
+    }
+
+    /// As [`Session::start`], with another format and with all diagnostics.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn start_verbose(setup: &Setup, format: &str) -> Result<Self> {
+        let netns = Netns::new()?;
+        let mock = Mock::start(&netns)?;
+        Self::launch(setup, netns, mock, format, true)
+    }
+
+    /// As [`Session::start`], with a mock that already runs.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn around(setup: &Setup, netns: Netns, mock: Mock) -> Result<Self> {
+        Self::launch(setup, netns, mock, "json", false)
+    }
+
+    fn launch(
+        setup: &Setup,
+        netns: Netns,
+        mock: Mock,
+        format: &str,
+        verbose: bool,
+    ) -> Result<Self> {
+        let analyzer = Launch {
+            program: &setup.analyzer,
+            backend: &setup.backend,
+            format,
+            netns: netns.path(),
+            output: None,
+            verbose,
+        }
+        .start(|_| {})?;
+        let asked = &setup.backend;
+        ensure!(
+            asked == "auto" || asked == analyzer.backend(),
+            "asked for {asked}, but the analyzer says it uses {}",
+            analyzer.backend()
+        );
+        Ok(Self {
+            setup: setup.clone(),
+            netns,
+            mock,
+            analyzer,
+            fences: FIRST_FENCE,
+            next_line: 0,
+        })
+    }
+
+    /// What the suite was told.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The backend in use.
+    pub fn backend(&self) -> &str {
+        self.analyzer.backend()
+    }
+
+    /// Sends a request whose record, as it comes after all earlier ones, ends a case.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come.
+    pub fn fence(&mut self) -> Result<()> {
+        self.fences += 1;
+        let number = self.fences;
+        self.netns.enter(|| {
+            let mut stream = TcpStream::connect((IMDS_V4, 80))?;
+            let head = format!(
+                "GET /latest/meta-data/?case={FENCE}&n={number} HTTP/1.1\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes())?;
+            stream.read_to_end(&mut Vec::new())?;
+            stream.shutdown(Shutdown::Both).ok();
+            Ok(())
+        })?;
+        let marker = format!("case={FENCE}&n={number}");
+        let first = self.next_line;
+        let came = self.analyzer.stdout().wait(first, PATIENCE, |lines| {
+            lines
+                .iter()
+                .any(|line| line.windows(marker.len()).any(|w| w == marker.as_bytes()))
+        });
+        ensure!(
+            came,
+            "no record of the request that ends the case; the analyzer's last words:\n{}",
+            self.analyzer.last_words()
+        );
+        Ok(())
+    }
+
+    /// The lines since the last case.
+    fn lines(&self) -> Vec<Line> {
+        self.analyzer
+            .stdout()
+            .since(self.next_line)
+            .into_iter()
+            .map(Line::new)
+            .collect()
+    }
+
+    /// Forgets the lines so far, of a case that is over.
+    pub fn next_case(&mut self) {
+        self.next_line = self.analyzer.stdout().len();
+    }
+
+    /// A case in this session.
+    pub fn case(&mut self, name: &'static str) -> Case<'_> {
+        Case {
+            session: self,
+            name,
+            loses: false,
+        }
+    }
+
+    /// Stops the analyzer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Analyzer::stop`].
+    pub fn stop(self) -> Result<Finished> {
+        self.analyzer.stop()
+    }
+}
+
+impl Case<'_> {
+    /// Starts a scenario of [`crate::send`].
+    ///
+    /// # Errors
+    ///
+    /// If this program can't be run again.
+    pub fn start(&self, scenario: &str) -> Result<RunningSender> {
+        let destination = SocketAddr::new(IpAddr::V4(IMDS_V4), 80);
+        RunningSender::start(&self.session.netns, scenario, self.name, destination)
+    }
+
+    /// Runs a scenario that sends `count` whole requests, and holds the records
+    /// against the access log.
+    ///
+    /// # Errors
+    ///
+    /// Every difference.
+    pub fn sends(&mut self, scenario: &str, count: usize) -> Result<()> {
+        let mut sender = self.start(scenario)?;
+        sender.await_line("done")?;
+        let expected = self.of_sender(&sender, count)?;
+        self.verify(&expected)?;
+        sender.finish()
+    }
+
+    /// What must be recorded of the `count` requests of a sender that has said all.
+    ///
+    /// # Errors
+    ///
+    /// If the mock has not got that many.
+    pub fn of_sender(&self, sender: &RunningSender, count: usize) -> Result<Vec<Expected>> {
+        let entries = self.entries(count)?;
+        Ok(entries
+            .iter()
+            .map(|entry| {
+                let number = entry.id.as_ref().map_or(0, |id| id.number);
+                Expected::from_entry(entry, sender.sender_of(number))
+            })
+            .collect())
+    }
+
+    /// The case's entries in the access log, of which there must be `count`.
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer or more.
+    pub fn entries(&self, count: usize) -> Result<Vec<Entry>> {
+        let log = self.session.mock.log();
+        log.wait_for(self.name, count, PATIENCE);
+        let entries = log.of_case(self.name);
+        ensure!(
+            entries.len() == count,
+            "the mock has {} requests of this case, not {count}",
+            entries.len()
+        );
+        Ok(entries)
+    }
+
+    /// Holds the records of this case against what must be there.
+    ///
+    /// # Errors
+    ///
+    /// Every difference.
+    pub fn verify(&mut self, expected: &[Expected]) -> Result<()> {
+        let first = self.session.next_line;
+        // Whether all came in time shows in the comparison.
+        self.session
+            .analyzer
+            .stdout()
+            .wait(first, PATIENCE, |lines| {
+                let records = lines
+                    .iter()
+                    .filter(|line| contains(line, b"\"imds_request\""))
+                    .count();
+                records >= expected.len()
+            });
+        self.session.fence()?;
+        let lines = self.session.lines();
+        let mut problems: Vec<String> = Vec::new();
+        let mut records = Vec::new();
+        for line in &lines {
+            match line.request() {
+                Ok(Some(record)) if is_fence(&record) => {}
+                Ok(Some(record)) => records.push(record),
+                Ok(None) if line.event() == "capture_loss" && !self.loses => {
+                    problems.push(String::from_utf8_lossy(&line.raw).into_owned());
+                }
+                Ok(None) => {}
+                Err(error) => problems.push(error),
+            }
+        }
+        problems.extend(self.misplaced(&records));
+        problems.extend(compare(expected, &records).iter().map(ToString::to_string));
+        self.session.next_case();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let total = problems.len();
+        problems.truncate(12);
+        bail!(
+            "{total} differences between {} requests and {} records:\n    {}",
+            expected.len(),
+            records.len(),
+            problems.join("\n    ")
+        );
+    }
+
+    /// Records that are not of this namespace, backend or service.
+    fn misplaced(&self, records: &[Request]) -> Vec<String> {
+        let addresses = [IMDS_V4.to_string(), IMDS_V6.to_string()];
+        records
+            .iter()
+            .filter(|record| {
+                record.netns != self.session.netns.inode()
+                    || record.backend != self.session.backend()
+                    || record.port != 80
+                    || !addresses.contains(&record.ip)
+            })
+            .map(|record| {
+                format!(
+                    "misplaced: {}:{} netns {} backend {} in {record}",
+                    record.ip, record.port, record.netns, record.backend
+                )
+            })
+            .collect()
+    }
+}
+
+/// Facts by key, of the form that [`crate::send`] tells them in.
+pub type Facts = HashMap<String, String>;
+
+/// The sender of everything that one process of this program does.
+pub fn own_program() -> Result<PathBuf> {
+    std::env::current_exe().context("cannot tell the path of this program")
+}
+
+/// The name that the kernel gives a process after exec: 15 bytes of the file name
+/// (`TASK_COMM_LEN`, `include/linux/sched.h`).
+pub fn process_name(program: &Path) -> String {
+    let name = program
+        .file_name()
+        .unwrap_or(program.as_os_str())
+        .to_string_lossy();
+    name.chars().take(15).collect()
+}
+
+/// A child of the suite that was run with these arguments.
+pub fn child_sender(pid: u32, program: &Path, args: Vec<String>) -> Sender {
+    Sender {
+        pid,
+        tid: None,
+        name: process_name(program),
+        args: Some(args),
+        uid: 0,
+        above: vec![std::process::id()],
+        lingers: false,
+    }
+}
+
+/// What is wrong with all lines of a run, and whether it began and ended as it should.
+pub fn defects_of_run(finished: &Finished) -> Vec<String> {
+    let lines: Vec<Line> = finished.records.iter().cloned().map(Line::new).collect();
+    let mut found = defects(&lines, super::schema::violations);
+    let first = lines.first().map(Line::event);
+    let last = lines.last().map(Line::event);
+    if first != Some("analyzer_started") {
+        found.push(format!("the first record is {first:?}"));
+    }
+    if last != Some("analyzer_stopped") {
+        found.push(format!("the last record is {last:?}"));
+    }
+    found
+}
+
+fn is_fence(record: &Request) -> bool {
+    record
+        .path
+        .as_ref()
+        .and_then(|path| id_in_target(path.as_bytes()))
+        .is_some_and(|id| id.case == FENCE)
+}
+
+fn contains(line: &[u8], what: &[u8]) -> bool {
+    line.windows(what.len()).any(|window| window == what)
+}
