@@ -25,6 +25,7 @@ pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
     ("port_reused_at_once", port_reused_at_once),
     ("two_sockets_alternately", two_sockets_alternately),
     ("connected_before", connected_before),
+    ("head_begun_before", head_begun_before),
     ("not_imds", not_imds),
 ];
 
@@ -148,19 +149,25 @@ fn two_sockets_alternately(wire: &Wire) -> Result<()> {
     Ok(())
 }
 
-/// Connects and sends half a head; the rest comes once the analyzer runs, followed
-/// by three requests that wait for their answers.
+/// One request before the analyzer runs, the others after.
 fn connected_before(wire: &Wire) -> Result<()> {
     let mut connection = wire.connect()?;
-    let (first, rest) = {
-        let head = wire.get_v2(1);
-        let (first, rest) = head.split_at(head.len() / 2);
-        (first.to_vec(), rest.to_vec())
-    };
-    connection.send(&first)?;
+    connection.exchange(&wire.get(1, ""))?;
     checkpoint("connected")?;
-    connection.send(&rest)?;
-    connection.answer()?;
+    for head in [wire.get(2, ""), wire.get_v2(3), wire.get(4, "")] {
+        connection.exchange(&head)?;
+    }
+    Ok(())
+}
+
+/// Half a head before the analyzer runs; its rest and the other requests after.
+fn head_begun_before(wire: &Wire) -> Result<()> {
+    let mut connection = wire.connect()?;
+    let head = wire.get_v2(1);
+    let (first, rest) = head.split_at(head.len() / 2);
+    connection.send(first)?;
+    checkpoint("connected")?;
+    connection.exchange(rest)?;
     for head in [wire.get(2, ""), wire.get_v2(3), wire.get(4, "")] {
         connection.exchange(&head)?;
     }

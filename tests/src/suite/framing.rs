@@ -71,7 +71,7 @@ fn head_beyond_the_limit_is_unknown_never_v1(case: &mut Case<'_>) -> Result<()> 
     sender.await_line("done")?;
     let mut expected = case.of_sender(&sender, 1)?;
     for one in &mut expected {
-        one.version = Version::Unknown(&[]);
+        one.version = Version::Unknown(&["head_too_large"]);
         one.loose_target = true;
     }
     case.verify(&expected)?;
@@ -101,5 +101,5 @@ fn tls_is_unknown_not_http(case: &mut Case<'_>) -> Result<()> {
 }
 
 fn head_cut_off_by_close_is_unknown(case: &mut Case<'_>) -> Result<()> {
-    unknown_of(case, "cut_off", 2, &[])
+    unknown_of(case, "cut_off", 2, &["incomplete_head"])
 }

@@ -124,8 +124,8 @@ fn require_line(lines: &[Vec<u8>], expected: &Expected) -> Result<()> {
     let id = crate::mock::access_log::id_in_target(target.as_bytes())
         .context("the requests of this case have ids in their targets")?;
     let version = match expected.version {
-        crate::compare::Version::V1 => "V1",
-        _ => "V2",
+        crate::compare::Version::V1 => "IMDSV1",
+        _ => "IMDSV2",
     };
     let method = expected.method.as_deref().unwrap_or_default();
     let showing: Vec<String> = lines
