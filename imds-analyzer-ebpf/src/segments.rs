@@ -1,0 +1,188 @@
+//! The memory segments of one send: a kernel `iov_iter`, noted when the send is
+//! entered and walked when it has returned.
+//!
+//! The iterator itself cannot be read at the end, because the send advances it.
+//! The segment array that it points to stays as it was until the system call
+//! ends.
+
+use imds_analyzer_common::{
+    loss::LossCause,
+    record::{MAX_CHUNK, MISSING_OVERSIZED, MISSING_UNSUPPORTED, RecordHeader},
+};
+
+use crate::{
+    chunk::{self, Memory},
+    globals, kernel,
+};
+
+/// Most segments of one send that are walked.
+const MAX_SEGMENTS: u64 = 64;
+/// Most bytes of one send that are taken: several of the longest heads.
+const MAX_BYTES: u32 = 4 * MAX_CHUNK as u32;
+/// Every segment may end in a chunk of its own, and the longest send adds four.
+const MAX_STEPS: u32 = MAX_SEGMENTS as u32 + 4;
+
+/// One segment of user memory (`ITER_UBUF`).
+pub const USER_BUFFER: u32 = 1;
+/// An array of `struct iovec` (`ITER_IOVEC`).
+pub const USER_VECTOR: u32 = 2;
+/// An array of `struct kvec` (`ITER_KVEC`).
+pub const KERNEL_VECTOR: u32 = 3;
+/// Anything else, such as pages: not readable from a program.
+pub const OPAQUE: u32 = 4;
+
+/// Where the bytes of a send lie.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Segments {
+    /// `USER_BUFFER` and the others.
+    pub kind: u32,
+    /// Padding, zero.
+    pub reserved: u32,
+    /// The buffer, or the array of segments.
+    pub pointer: u64,
+    /// Length of the array.
+    pub segments: u64,
+    /// Bytes of the first segment that are not part of the send.
+    pub offset: u64,
+    /// Bytes to send.
+    pub count: u64,
+}
+
+/// `struct iovec` and `struct kvec` (include/uapi/linux/uio.h): the same layout.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Segment {
+    base: u64,
+    len: u64,
+}
+
+impl Segments {
+    /// Notes the iterator of the `msghdr` at `message`.
+    #[inline(always)]
+    pub fn of_message(message: u64) -> Result<Self, i32> {
+        let iter = message + u64::from(globals::MSG_ITER.load());
+        let found = if globals::ITER_TYPE_SIZE.load() == 1 {
+            u32::from(kernel::read::<u8>(iter, &globals::ITER_TYPE)?)
+        } else {
+            kernel::read::<u32>(iter, &globals::ITER_TYPE)?
+        };
+        let found = found & !globals::ITER_TYPE_IGNORED.load();
+        let kind = if found == globals::ITER_IS_UBUF.load() {
+            USER_BUFFER
+        } else if found == globals::ITER_IS_IOVEC.load() {
+            USER_VECTOR
+        } else if found == globals::ITER_IS_KVEC.load() {
+            KERNEL_VECTOR
+        } else {
+            OPAQUE
+        };
+        let pointer = if kind == USER_BUFFER {
+            kernel::read(iter, &globals::ITER_UBUF)?
+        } else {
+            kernel::read(iter, &globals::ITER_IOV)?
+        };
+        Ok(Self {
+            kind,
+            reserved: 0,
+            pointer,
+            segments: kernel::read(iter, &globals::ITER_NR_SEGS)?,
+            offset: kernel::read(iter, &globals::ITER_OFFSET)?,
+            count: kernel::read(iter, &globals::ITER_COUNT)?,
+        })
+    }
+
+    /// Whether [`emit`](Self::emit) will deliver all bytes of the send, if the
+    /// memory can be read.
+    #[inline(always)]
+    pub fn is_readable(&self) -> bool {
+        self.count <= u64::from(MAX_BYTES)
+            && match self.kind {
+                USER_BUFFER => true,
+                USER_VECTOR | KERNEL_VECTOR => self.segments <= MAX_SEGMENTS,
+                _ => false,
+            }
+    }
+
+    /// Emits the first `committed` bytes, from `header.position` on.
+    #[inline(always)]
+    pub fn emit(&self, header: &mut RecordHeader, committed: u32) {
+        if self.kind == OPAQUE {
+            return chunk::emit_missing(
+                header,
+                committed,
+                MISSING_UNSUPPORTED,
+                LossCause::UnsupportedIterator,
+            );
+        }
+        let memory = if self.kind == KERNEL_VECTOR {
+            Memory::Kernel
+        } else {
+            Memory::User
+        };
+        let mut left = committed;
+        let mut takeable = MAX_BYTES;
+        let mut index = 0;
+        let mut segment = Segment { base: 0, len: 0 };
+        for _ in 0..MAX_STEPS {
+            if left == 0 || takeable == 0 {
+                break;
+            }
+            if segment.len == 0 {
+                let Some(next) = self.segment(index) else {
+                    break;
+                };
+                segment = next;
+                index += 1;
+                if segment.len == 0 {
+                    continue;
+                }
+            }
+            let mut len = if left < takeable { left } else { takeable };
+            if len > MAX_CHUNK as u32 {
+                len = MAX_CHUNK as u32;
+            }
+            if u64::from(len) > segment.len {
+                len = segment.len as u32;
+            }
+            // A chunk that found no room is a hole in the stream; the next one
+            // still has its place.
+            let _ = chunk::emit(header, &memory, segment.base, len);
+            header.position = header.position.wrapping_add(len);
+            segment.base += u64::from(len);
+            segment.len -= u64::from(len);
+            left -= len;
+            takeable -= len;
+        }
+        if left != 0 {
+            chunk::emit_missing(header, left, MISSING_OVERSIZED, LossCause::Oversized);
+        }
+    }
+
+    /// The `index`th segment, without what the iterator had already passed.
+    #[inline(always)]
+    fn segment(&self, index: u64) -> Option<Segment> {
+        let mut segment = if self.kind == USER_BUFFER {
+            if index != 0 {
+                return None;
+            }
+            Segment {
+                base: self.pointer,
+                len: self.count + self.offset,
+            }
+        } else {
+            if index >= self.segments {
+                return None;
+            }
+            kernel::read_at(self.pointer + index * size_of::<Segment>() as u64).ok()?
+        };
+        if index == 0 {
+            if self.offset > segment.len {
+                return None;
+            }
+            segment.base += self.offset;
+            segment.len -= self.offset;
+        }
+        Some(segment)
+    }
+}
