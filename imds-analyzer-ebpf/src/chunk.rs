@@ -62,7 +62,7 @@ impl Source for Memory {
     }
 }
 
-/// A header for chunks of `stream`, to be filled with position and length.
+/// A header for chunks of `stream`, to be given a position and a length.
 #[inline(always)]
 pub fn header(socket: Socket, stream: &Stream, route: &Route, time_ns: u64) -> RecordHeader {
     RecordHeader {
@@ -91,9 +91,8 @@ pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u3
     header.captured = len;
     header.missing = MISSING_NOTHING;
     match len as usize {
-        0..=256 => emit_class::<256, S>(header, source, from, len),
-        257..=1024 => emit_class::<1024, S>(header, source, from, len),
-        1025..=4096 => emit_class::<4096, S>(header, source, from, len),
+        0..=512 => emit_class::<512, S>(header, source, from, len),
+        513..=4096 => emit_class::<4096, S>(header, source, from, len),
         _ => emit_class::<MAX_CHUNK, S>(header, source, from, len),
     }
 }
@@ -163,6 +162,6 @@ fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
 }
 
 const _: () = assert!(
-    align_of::<MaybeUninit<Slot<256>>>() == 8,
+    align_of::<MaybeUninit<Slot<512>>>() == 8,
     "ring buffer alignment"
 );

@@ -57,6 +57,65 @@ struct Segment {
     len: u64,
 }
 
+/// Where [`Segments::emit`] is, and the header of what it emits.
+///
+/// The verifier follows every value that it can bound through every turn of the
+/// loop, and would need a million steps for the ways in which lengths can add
+/// up. It forgets what it knew of a value that lies in a map, so the loop's
+/// state is kept there.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Walk {
+    /// Header of the next chunk, filled by the caller; the position advances.
+    pub header: RecordHeader,
+    /// Bytes still to emit.
+    left: Forgotten,
+    /// Segment after the one that is being emitted.
+    index: Forgotten,
+    /// Address of the next byte.
+    base: Forgotten,
+    /// Bytes left in its segment.
+    segment_left: Forgotten,
+}
+
+impl Walk {
+    /// Before the first segment.
+    #[inline(always)]
+    pub fn begin(&mut self, len: u32) {
+        self.left.set(u64::from(len));
+        self.index.set(0);
+        self.segment_left.set(0);
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, len: u64) {
+        self.header.position = self.header.position.wrapping_add(len as u32);
+        self.left.set(self.left.get().wrapping_sub(len));
+        self.base.set(self.base.get().wrapping_add(len));
+        self.segment_left
+            .set(self.segment_left.get().wrapping_sub(len));
+    }
+}
+
+/// A number in a map that is read from there each time, not kept in a register.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Forgotten(u64);
+
+impl Forgotten {
+    #[inline(always)]
+    fn get(&self) -> u64 {
+        // SAFETY: a reference is valid for reads.
+        unsafe { (&raw const self.0).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, value: u64) {
+        // SAFETY: a mutable reference is valid for writes.
+        unsafe { (&raw mut self.0).write_volatile(value) }
+    }
+}
+
 impl Segments {
     /// Notes the iterator of the `msghdr` at `message`.
     #[inline(always)]
@@ -104,12 +163,13 @@ impl Segments {
             }
     }
 
-    /// Emits the first `committed` bytes, from `header.position` on.
+    /// Emits the first `committed` bytes, from `walk.header.position` on.
     #[inline(always)]
-    pub fn emit(&self, header: &mut RecordHeader, committed: u32) {
+    pub fn emit(&self, walk: &mut Walk, committed: u32) {
+        let end = walk.header.position.wrapping_add(committed);
         if self.kind == OPAQUE {
             return chunk::emit_missing(
-                header,
+                &mut walk.header,
                 committed,
                 MISSING_UNSUPPORTED,
                 LossCause::UnsupportedIterator,
@@ -120,42 +180,44 @@ impl Segments {
         } else {
             Memory::User
         };
-        let mut left = committed;
-        let mut takeable = MAX_BYTES;
-        let mut index = 0;
-        let mut segment = Segment { base: 0, len: 0 };
+        walk.begin(if committed > MAX_BYTES {
+            MAX_BYTES
+        } else {
+            committed
+        });
         for _ in 0..MAX_STEPS {
-            if left == 0 || takeable == 0 {
+            let left = walk.left.get();
+            if left == 0 {
                 break;
             }
-            if segment.len == 0 {
+            if walk.segment_left.get() == 0 {
+                let index = walk.index.get();
                 let Some(next) = self.segment(index) else {
                     break;
                 };
-                segment = next;
-                index += 1;
-                if segment.len == 0 {
-                    continue;
-                }
+                walk.index.set(index + 1);
+                walk.base.set(next.base);
+                walk.segment_left.set(next.len);
             }
-            let mut len = if left < takeable { left } else { takeable };
-            if len > MAX_CHUNK as u32 {
-                len = MAX_CHUNK as u32;
+            let mut len = walk.segment_left.get();
+            if len == 0 {
+                continue;
             }
-            if u64::from(len) > segment.len {
-                len = segment.len as u32;
+            if len > left {
+                len = left;
+            }
+            if len > MAX_CHUNK as u64 {
+                len = MAX_CHUNK as u64;
             }
             // A chunk that found no room is a hole in the stream; the next one
             // still has its place.
-            let _ = chunk::emit(header, &memory, segment.base, len);
-            header.position = header.position.wrapping_add(len);
-            segment.base += u64::from(len);
-            segment.len -= u64::from(len);
-            left -= len;
-            takeable -= len;
+            let _ = chunk::emit(&mut walk.header, &memory, walk.base.get(), len as u32);
+            walk.advance(len);
         }
-        if left != 0 {
-            chunk::emit_missing(header, left, MISSING_OVERSIZED, LossCause::Oversized);
+        let missing = end.wrapping_sub(walk.header.position);
+        if missing != 0 {
+            let (cause, header) = (LossCause::Oversized, &mut walk.header);
+            chunk::emit_missing(header, missing, MISSING_OVERSIZED, cause);
         }
     }
 

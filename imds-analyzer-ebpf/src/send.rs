@@ -6,12 +6,16 @@
 //! touched is mapped by the send itself and cannot be read before, and because a
 //! send that fails must leave nothing behind.
 
-use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::HashMap};
+use aya_ebpf::{
+    bindings::BPF_ANY,
+    macros::map,
+    maps::{Array, HashMap},
+};
 use imds_analyzer_common::{loss::LossCause, record::FLAG_POSITION_UNCERTAIN};
 
 use crate::{
     chunk, globals, kernel, loss,
-    segments::{OPAQUE, Segments},
+    segments::{OPAQUE, Segments, Walk},
     socket::{Route, Socket, TCP_CLOSE, TCP_SYN_SENT},
     stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN},
     task,
@@ -23,6 +27,11 @@ const MSG_FASTOPEN: u32 = 0x2000_0000;
 /// Sends in progress, by the address of the sending task.
 #[map]
 static SENDS: HashMap<u64, Send> = HashMap::with_max_entries(4096, 0);
+
+/// A new entry of [`SENDS`]. It lies in a map because the stack is too short to
+/// build one there.
+#[map]
+static BLANK_SEND: Array<Send> = Array::with_max_entries(1, 0);
 
 /// A send between its entry and its end.
 #[repr(C)]
@@ -38,6 +47,8 @@ struct Send {
     write_seq: u32,
     /// Whether `stream.sending` counts this send.
     counted: u32,
+    /// Used at the end.
+    walk: Walk,
 }
 
 /// Whether the running task is inside a send that is watched.
@@ -83,46 +94,62 @@ fn fast_open_route(socket: Socket, message: u64) -> Option<Route> {
 
 #[inline(always)]
 fn note(socket: Socket, message: u64, route: Route) -> Result<(), i32> {
-    let mut send = Send {
-        socket: socket.0,
-        entered_ns: kernel::boottime_ns(),
-        segments: Segments::of_message(message)?,
-        route,
-        state: socket.state()?,
-        write_seq: socket.write_seq()?,
-        counted: 0,
+    let segments = Segments::of_message(message)?;
+    let state = socket.state()?;
+    let write_seq = socket.write_seq()?;
+    let Some(send) = begin(task::current()) else {
+        loss::count(LossCause::SendTableFull);
+        return Ok(());
     };
+    send.socket = socket.0;
+    send.entered_ns = kernel::boottime_ns();
+    send.segments = segments;
+    send.route = route;
+    send.state = state;
+    send.write_seq = write_seq;
+    send.counted = 0;
     if let Some(stream) = stream::get(socket) {
         stream.sending += 1;
         send.counted = 1;
         // The bytes reach the wire before the send ends: tell the witness that
         // they are taken care of, unless others before them are not.
         if stream.origin_from != ORIGIN_UNKNOWN
-            && stream.delivered == send.write_seq
-            && send.segments.is_readable()
+            && stream.delivered == write_seq
+            && segments.is_readable()
         {
-            stream.delivered = send.write_seq.wrapping_add(send.segments.count as u32);
+            stream.delivered = end_of(send);
         }
     }
-    let task = task::current();
+    Ok(())
+}
+
+/// The running task's entry, blank.
+#[inline(always)]
+fn begin(task: u64) -> Option<&'static mut Send> {
     if SENDS.get_ptr(&task).is_some() {
         loss::count(LossCause::ExitMissed);
     }
-    if SENDS.insert(&task, &send, u64::from(BPF_ANY)).is_err() {
-        loss::count(LossCause::SendTableFull);
-    }
-    Ok(())
+    // SAFETY: nobody writes the blank one.
+    let blank = unsafe { &*BLANK_SEND.get_ptr(0)? };
+    SENDS.insert(&task, blank, u64::from(BPF_ANY)).ok()?;
+    get(task)
+}
+
+/// The entry of a task.
+#[inline(always)]
+fn get(task: u64) -> Option<&'static mut Send> {
+    let send = SENDS.get_ptr_mut(&task)?;
+    // SAFETY: only the task itself reads, writes and removes its entry.
+    Some(unsafe { &mut *send })
 }
 
 /// `tcp_sendmsg` returned `ret`.
 #[inline(always)]
 pub fn exit(ret: i32) {
     let task = task::current();
-    let Some(send) = SENDS.get_ptr(&task) else {
+    let Some(send) = get(task) else {
         return;
     };
-    // SAFETY: the entry belongs to this task alone and is removed below.
-    let send = unsafe { &*send };
     let socket = Socket(send.socket);
     if ret > 0 {
         commit(socket, send, ret as u32);
@@ -145,7 +172,7 @@ fn end_of(send: &Send) -> u32 {
 
 /// Emits the bytes that the kernel took.
 #[inline(always)]
-fn commit(socket: Socket, send: &Send, taken: u32) {
+fn commit(socket: Socket, send: &mut Send, taken: u32) {
     let committed = if u64::from(taken) > send.segments.count {
         send.segments.count as u32
     } else {
@@ -155,8 +182,12 @@ fn commit(socket: Socket, send: &Send, taken: u32) {
         return loss::count(LossCause::Unreadable);
     };
     let sequence = write_seq.wrapping_sub(committed);
-    let Some(stream) = stream::get(socket).or_else(|| stream::join(socket, sequence)) else {
-        return;
+    let stream = match stream::get(socket) {
+        Some(stream) => stream,
+        None => match stream::join(socket, sequence) {
+            Some(stream) => stream,
+            None => return,
+        },
     };
     let connecting = send.state == TCP_CLOSE || send.state == TCP_SYN_SENT;
     // A send that was entered before the handshake ended carries the first byte.
@@ -166,12 +197,13 @@ fn commit(socket: Socket, send: &Send, taken: u32) {
     stream.task = task::facts();
 
     if send.segments.kind != OPAQUE || globals::WIRE_HOOKED.load() == 0 {
-        let mut header = chunk::header(socket, stream, &send.route, send.entered_ns);
+        send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
+        let header = &mut send.walk.header;
         header.position = sequence.wrapping_sub(stream.origin);
         if !connecting && sequence != send.write_seq {
             header.flags |= FLAG_POSITION_UNCERTAIN;
         }
-        send.segments.emit(&mut header, committed);
+        send.segments.emit(&mut send.walk, committed);
         let claimed = stream.delivered == end_of(send);
         if claimed || stream.delivered.wrapping_sub(sequence) as i32 >= 0 {
             stream.delivered = write_seq;

@@ -115,7 +115,11 @@ impl Programs {
         let mut loader = EbpfLoader::new();
         // There is nothing to relocate: offsets come as globals.
         loader.btf(None);
-        loader.verifier_log_level(VerifierLogLevel::DEBUG);
+        loader.verifier_log_level(if std::env::var_os("VLOG").is_some() {
+            VerifierLogLevel::DEBUG
+        } else {
+            VerifierLogLevel::DISABLE
+        });
         loader.map_max_entries("CHUNKS", settings.ring_bytes);
         for (name, value) in &globals {
             loader.override_global(name, value, true);
