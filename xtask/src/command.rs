@@ -1,6 +1,7 @@
 //! Running other programs, with errors that name the command and what it said.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::geteuid;
 
 /// Finishing touches that every task wants on [`Command`].
 pub(crate) trait CommandExt {
@@ -120,6 +122,19 @@ pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
             file.metadata()
                 .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
         })
+}
+
+/// `program` as root: directly, or through sudo.
+pub(crate) fn privileged(program: impl AsRef<OsStr>) -> Result<Command> {
+    if geteuid().is_root() {
+        return Ok(Command::new(program));
+    }
+    if find_program("sudo").is_none() {
+        bail!("this needs root, and there is no sudo: run it as root");
+    }
+    let mut command = Command::new("sudo");
+    command.arg(program);
+    Ok(command)
 }
 
 /// The cargo that runs this task.

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, bail};
-use rustix::process::geteuid;
+use anyhow::{Context as _, Result};
 
-use crate::command::{CommandExt as _, find_program};
+use crate::command::{CommandExt as _, find_program, privileged};
 
 /// Whether this system installs its software with apt and dpkg.
 pub(super) fn available() -> bool {
@@ -69,15 +68,8 @@ fn refresh() {
 }
 
 fn apt_get(words: &[&str], packages: &[&str]) -> Result<Command> {
-    let mut command = if geteuid().is_root() {
-        Command::new("env")
-    } else if find_program("sudo").is_some() {
-        let mut sudo = Command::new("sudo");
-        sudo.arg("env");
-        sudo
-    } else {
-        bail!("installing packages needs root, and there is no sudo: run this as root")
-    };
+    // Through env, because sudo drops the environment.
+    let mut command = privileged("env").context("could not install packages")?;
     command
         .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
         // Wait for another apt instead of failing at once, as on a machine that has just booted.
