@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -102,9 +102,10 @@ pub(crate) fn wait_until(child: &mut Child, deadline: Instant) -> Result<Option<
     }
 }
 
-/// The command as one would type it, without its environment.
+/// The command as one would type it: without its environment and the program's directory.
 pub(crate) fn line(command: &Command) -> String {
-    std::iter::once(command.get_program())
+    let program = Path::new(command.get_program());
+    std::iter::once(program.file_name().unwrap_or(program.as_os_str()))
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>()
@@ -126,14 +127,17 @@ pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
 
 /// `program` as root: directly, or through sudo.
 pub(crate) fn privileged(program: impl AsRef<OsStr>) -> Result<Command> {
-    if geteuid().is_root() {
-        return Ok(Command::new(program));
-    }
-    if find_program("sudo").is_none() {
+    let mut command = if geteuid().is_root() {
+        Command::new(program)
+    } else if find_program("sudo").is_some() {
+        let mut sudo = Command::new("sudo");
+        sudo.arg(program);
+        sudo
+    } else {
         bail!("this needs root, and there is no sudo: run it as root");
-    }
-    let mut command = Command::new("sudo");
-    command.arg(program);
+    };
+    // Cargo points it at its own libraries; they are nothing to the programs run here.
+    command.env_remove("LD_LIBRARY_PATH");
     Ok(command)
 }
 

@@ -10,8 +10,12 @@ pub(crate) fn step<T>(name: impl Display, work: impl FnOnce() -> Result<T>) -> R
     eprintln!("==> {name}");
     let started = Instant::now();
     let result = work();
-    let verdict = if result.is_ok() { "done" } else { "FAILED" };
-    eprintln!("    {name}: {verdict} after {}", seconds(started.elapsed()));
+    let verdict = if result.is_ok() {
+        "took"
+    } else {
+        "FAILED after"
+    };
+    eprintln!("    {name}: {verdict} {}", seconds(started.elapsed()));
     result
 }
 

@@ -46,7 +46,7 @@ pub(super) fn run(boot: &Boot<'_>, mut each: impl FnMut(&str)) -> Result<Option<
     let mut command = command(boot);
     let mut qemu = command
         .spawn()
-        .with_context(|| format!("cannot start `{}`", line(&command)))?;
+        .with_context(|| format!("cannot start `{}`: try `cargo xtask setup`", line(&command)))?;
     let lines = console(&mut qemu);
     let status = loop {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
