@@ -5,6 +5,7 @@
 //! The segment array that it points to stays as it was until the system call
 //! ends.
 
+use aya_ebpf::Global;
 use imds_analyzer_common::{
     loss::LossCause,
     record::{MAX_CHUNK, MISSING_OVERSIZED, MISSING_UNSUPPORTED, RecordHeader},
@@ -12,7 +13,8 @@ use imds_analyzer_common::{
 
 use crate::{
     chunk::{self, Memory},
-    globals, kernel,
+    globals::{self, ABSENT},
+    kernel,
 };
 
 /// Most segments of one send that are walked.
@@ -127,11 +129,11 @@ impl Segments {
             kernel::read::<u32>(iter, &globals::ITER_TYPE)?
         };
         let found = found & !globals::ITER_TYPE_IGNORED.load();
-        let kind = if found == globals::ITER_IS_UBUF.load() {
+        let kind = if is(found, &globals::ITER_IS_UBUF) {
             USER_BUFFER
-        } else if found == globals::ITER_IS_IOVEC.load() {
+        } else if is(found, &globals::ITER_IS_IOVEC) {
             USER_VECTOR
-        } else if found == globals::ITER_IS_KVEC.load() {
+        } else if is(found, &globals::ITER_IS_KVEC) {
             KERNEL_VECTOR
         } else {
             OPAQUE
@@ -247,4 +249,10 @@ impl Segments {
         }
         Some(segment)
     }
+}
+
+/// Whether `found` is the number of a type that this kernel has.
+#[inline(always)]
+fn is(found: u32, number: &Global<u32>) -> bool {
+    number.load() != ABSENT && found == number.load()
 }

@@ -3,7 +3,10 @@
 use aya_ebpf::{macros::map, maps::HashMap};
 use imds_analyzer_common::destination::DestinationKey;
 
-use crate::{globals, kernel};
+use crate::{
+    globals::{self, ABSENT},
+    kernel,
+};
 
 /// `AF_INET` (include/linux/socket.h).
 const AF_INET: u16 = 2;
@@ -54,7 +57,7 @@ impl Socket {
         let port = u16::from_be(self.raw_port().ok()?);
         let destination = match kernel::read::<u16>(self.0, &globals::SKC_FAMILY).ok()? {
             AF_INET => DestinationKey::v4(kernel::read(self.0, &globals::SKC_DADDR).ok()?, port),
-            AF_INET6 => {
+            AF_INET6 if globals::SKC_V6_DADDR.load() != ABSENT => {
                 DestinationKey::v6(kernel::read(self.0, &globals::SKC_V6_DADDR).ok()?, port)
             }
             _ => return None,
