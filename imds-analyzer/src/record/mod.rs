@@ -185,3 +185,6 @@ pub struct Request {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ancestors_truncated: bool,
 }
+
+#[cfg(test)]
+mod tests;
