@@ -82,7 +82,7 @@ impl LineOutput {
                     source,
                 };
                 let file = io::stdout().as_fd().try_clone_to_owned().map_err(system)?;
-                Ok(Self::new(file.into(), "standard output".to_owned(), false))
+                Ok(Self::from_file(file.into(), "standard output"))
             }
             Output::File(path) => Self::open_file(path),
         }
@@ -112,16 +112,19 @@ impl LineOutput {
             return Err(OpenError::Kind(path.to_owned()));
         }
         let torn = kind.is_file() && ends_torn(&file).map_err(system)?;
-        Ok(Self::new(file, path.display().to_string(), torn))
+        Ok(Self {
+            torn,
+            ..Self::from_file(file, &path.display().to_string())
+        })
     }
 
-    fn new(file: File, name: String, torn: bool) -> Self {
+    pub(super) fn from_file(file: File, name: &str) -> Self {
         Self {
             file,
-            name,
+            name: name.to_owned(),
             progress: 0,
             end: 0,
-            torn,
+            torn: false,
         }
     }
 
@@ -201,3 +204,6 @@ fn ends_torn(file: &File) -> io::Result<bool> {
     let read = file.read_at(&mut byte, last)?;
     Ok(read == 1 && byte != *b"\n")
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,3 +243,6 @@ fn write_all(shared: &Shared, mut output: LineOutput) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
