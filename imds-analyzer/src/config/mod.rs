@@ -86,10 +86,13 @@ pub struct Limits {
     /// with version `unknown`.
     #[serde(deserialize_with = "value::head_bytes")]
     pub max_head_bytes: u32,
-    /// Connections followed at the same time; beyond that the one idle for
-    /// longest is given up and counted.
+    /// Connections followed at the same time; beyond that the one quiet for
+    /// longest is forgotten and counted.
     #[serde(deserialize_with = "value::streams")]
     pub max_streams: u32,
+    /// Bytes of unfinished requests that all connections together may hold.
+    #[serde(deserialize_with = "value::buffered_bytes")]
+    pub max_buffered_bytes: u32,
     /// Seconds without a byte after which an unfinished request is given up.
     #[serde(deserialize_with = "value::idle_timeout")]
     pub idle_timeout_s: u32,
@@ -98,9 +101,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_head_bytes: 16_384,
-            max_streams: 1_024,
-            idle_timeout_s: 60,
+            max_head_bytes: 32 << 10,
+            max_streams: 16_384,
+            max_buffered_bytes: 4 << 20,
+            idle_timeout_s: 120,
         }
     }
 }

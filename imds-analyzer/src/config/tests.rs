@@ -68,8 +68,9 @@ fn every_key_is_read() {
         heartbeat_interval_s = 5
         ring_buffer_bytes = 65536
         [limits]
-        max_head_bytes = 2048
+        max_head_bytes = 20000
         max_streams = 32
+        max_buffered_bytes = 2000000
         idle_timeout_s = 7
         [host]
         name = "web-1"
@@ -86,8 +87,9 @@ fn every_key_is_read() {
     assert_eq!(config.heartbeat_interval_s.get(), 5);
     assert_eq!(config.ring_buffer_bytes.get(), 65_536);
     let limits = Limits {
-        max_head_bytes: 2_048,
+        max_head_bytes: 20_000,
         max_streams: 32,
+        max_buffered_bytes: 2_000_000,
         idle_timeout_s: 7,
     };
     assert_eq!(config.limits, limits);
@@ -173,7 +175,7 @@ fn number_out_of_range_is_named_with_the_range() {
     );
     assert_eq!(
         refusal("[limits]\nmax_head_bytes = 4294967296\n"),
-        "a.toml:2:18: limits.max_head_bytes: 4294967296 is out of range: 1024 to 1048576 bytes"
+        "a.toml:2:18: limits.max_head_bytes: 4294967296 is out of range: 16384 to 1048576 bytes"
     );
 }
 

@@ -148,12 +148,17 @@ fn bounded<'de, D: Deserializer<'de>>(
 
 /// `limits.max_head_bytes`
 pub(super) fn head_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    bounded(deserializer, 1_024, 1 << 20, "bytes")
+    bounded(deserializer, 16 << 10, 1 << 20, "bytes")
 }
 
 /// `limits.max_streams`
 pub(super) fn streams<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, 16, 65_536, "streams")
+}
+
+/// `limits.max_buffered_bytes`
+pub(super) fn buffered_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 1 << 20, 1 << 30, "bytes")
 }
 
 /// `limits.idle_timeout_s`

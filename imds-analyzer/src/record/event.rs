@@ -140,14 +140,14 @@ pub struct RequestCounters {
 /// What reassembly did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReassemblyCounters {
-    /// Streams seen.
-    pub streams: u64,
-    /// Streams given up because too many were open.
-    pub evicted: u64,
-    /// Streams given up because nothing came for too long.
-    pub expired: u64,
-    /// Streams given up because bytes in the middle were missing.
-    pub gaps: u64,
-    /// Bytes that had been seen before: retried or retransmitted sends.
-    pub duplicate_bytes: u64,
+    /// Chunks of which every byte was known already: retransmissions, and what
+    /// two sources saw.
+    pub duplicate_chunks: u64,
+    /// Bytes passed over because the boundaries of requests were not known.
+    pub skipped_bytes: u64,
+    /// Streams forgotten because too many were open.
+    pub forgotten_streams: u64,
+    /// Times that a stream's buffers were dropped because all of them together
+    /// were too large.
+    pub dropped_buffers: u64,
 }
