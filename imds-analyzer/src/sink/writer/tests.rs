@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use rustix::io::{Errno, write};
@@ -94,7 +95,17 @@ fn through_a_blocked_fifo(last: impl FnOnce(&WriterHandle)) -> (u64, Vec<Value>)
     let (_directory, path, filler) = full_fifo();
     let writer = writer(&path, BOUND);
     drop(filler);
-    let mut sent = 0;
+    writer.send(1, loss(1));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !writer.shared.lock().queue.is_empty() {
+        assert!(
+            Instant::now() < deadline,
+            "the writer does not take the first record"
+        );
+        thread::yield_now();
+    }
+    // From here on it is blocked with the first one, until the FIFO is read.
+    let mut sent = 1;
     while writer.lost() < 100 {
         sent += 1;
         writer.send(sent, loss(sent));
