@@ -1,1 +1,35 @@
-fn main(){}
+//! The kernel side of imds-analyzer.
+//!
+//! [`hooks`] holds one thin file per place where the kernel is watched; they all
+//! lead to [`send`] (what a task hands to TCP) or [`wire`] (what TCP puts on the
+//! wire), which emit the same [`chunk`]s. A send that does not go to a watched
+//! destination leaves at [`socket::Socket::is_watched`].
+//!
+//! Nothing here knows a kernel version: offsets and enum values are
+//! [`globals`], set by the daemon from the running kernel's BTF.
+
+#![no_std]
+#![no_main]
+
+mod chunk;
+mod globals;
+mod hooks;
+mod kernel;
+mod loss;
+mod segments;
+mod send;
+mod socket;
+mod stream;
+mod task;
+mod wire;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The kernel lets only programs under a GPL-compatible licence read memory.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,1 +1,239 @@
-//! See ARCHITECTURE.md.
+//! The command line.
+//!
+//! Flags win over the configuration file. Exit codes: [`exit`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Backend, Config, ConfigError, Format, Output};
+use crate::diagnostics::LogLevel;
+
+/// Exit codes of imds-analyzer.
+pub mod exit {
+    /// It did what it was asked.
+    pub const DONE: u8 = 0;
+    /// It could not.
+    pub const FAILED: u8 = 1;
+    /// It was asked wrongly; `clap` exits with it by itself.
+    pub const USAGE: u8 = 2;
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  imds-analyzer check
+      Can this host be watched, and how?
+  imds-analyzer run
+      Show every call to IMDS until Ctrl-C.
+  imds-analyzer run --output /var/log/imds-analyzer/imds-analyzer.log
+      Log them as JSON lines, as the systemd unit does.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  imds-analyzer run
+      On a terminal: one readable line a call.
+  imds-analyzer run | jq 'select(.imds.version == \"v1\") | .lineage'
+      JSON lines, only callers of IMDSv1, only who they are.
+  imds-analyzer run --format aws --output /var/log/imds/imds-trace.log
+      Lines that scripts written for the AWS tool can read.
+  imds-analyzer run --netns /run/netns/blue --backend cgroup
+      One network namespace, one way of capturing.
+
+Ready once it prints `ready` on standard error (and tells systemd READY=1).
+SIGTERM and SIGINT end it. Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  imds-analyzer check
+      One line for each thing that capturing needs.
+  imds-analyzer check && systemctl enable --now imds-analyzer
+      Watch this host if it can be watched.
+
+Exit codes: 0 it can be watched, 1 it can't, 2 wrong usage.";
+
+/// Finds the processes on an EC2 host that still call IMDSv1.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "imds-analyzer", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// How much the analyzer says about itself on standard error [default: info,
+    /// or what the environment variable IMDS_ANALYZER_LOG says].
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+}
+
+/// The subcommands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Capture calls to IMDS and write a record of each until SIGTERM or SIGINT.
+    Run(RunArgs),
+    /// Say whether and how this host can be watched.
+    Check(CheckArgs),
+}
+
+/// Flags of `run`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct RunArgs {
+    /// How to hook into the kernel [default: auto].
+    #[arg(long, value_enum)]
+    pub backend: Option<Backend>,
+
+    /// Format of the records [default: json; on a terminal text].
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+
+    /// File to append the records to, `-` for standard output [default: -].
+    #[arg(long, value_name = "PATH|-")]
+    pub output: Option<Output>,
+
+    /// Capture only this network namespace.
+    #[arg(long, value_name = "PATH")]
+    pub netns: Option<PathBuf>,
+
+    /// Configuration [default: /etc/imds-analyzer/imds-analyzer.toml, if it exists].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Show what the programs in the kernel log about themselves.
+    #[arg(long)]
+    pub debug_ebpf: bool,
+}
+
+/// Flags of `check`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub struct CheckArgs {}
+
+impl RunArgs {
+    /// The configuration in force: the file, then the flags.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn settings(&self) -> Result<Config, ConfigError> {
+        Ok(self.over(Config::load(self.config.as_deref())?))
+    }
+
+    fn over(&self, file: Config) -> Config {
+        Config {
+            backend: self.backend.unwrap_or(file.backend),
+            format: self.format.unwrap_or(file.format),
+            output: self.output.clone().unwrap_or(file.output),
+            netns: self.netns.clone().or(file.netns),
+            ..file
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn run(line: &str) -> RunArgs {
+        match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Run(args) => args,
+            Command::Check(_) => panic!("run was asked for"),
+        }
+    }
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_examples() {
+        let mut command = Cli::command();
+        command.build();
+        let mut pages = vec![command.render_long_help().to_string()];
+        for sub in command
+            .get_subcommands_mut()
+            .filter(|sub| sub.get_name() != "help")
+        {
+            pages.push(sub.render_long_help().to_string());
+        }
+        assert_eq!(pages.len(), 3);
+        for page in pages {
+            assert!(page.contains("Examples:\n  imds-analyzer "), "{page}");
+        }
+    }
+
+    #[test]
+    fn every_example_is_understood() {
+        let pages = [EXAMPLES, RUN_EXAMPLES, CHECK_EXAMPLES].join("\n");
+        let commands: Vec<&str> = pages
+            .lines()
+            .filter_map(|line| line.strip_prefix("  imds-analyzer "))
+            .map(|line| line.split(['|', '&']).next().unwrap_or(line).trim())
+            .collect();
+        assert_eq!(commands.len(), 9);
+        for command in commands {
+            let words = std::iter::once("imds-analyzer").chain(command.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+        }
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_the_defaults() {
+        let file = Config::parse(
+            Path::new("a.toml"),
+            "backend = 'kprobe'\nformat = 'aws'\noutput = '/a'\nnetns = '/n'\n",
+        )
+        .unwrap();
+        assert_eq!(run("imds-analyzer run").over(file.clone()), file);
+        let line = "imds-analyzer run --backend cgroup --format text --output - --netns /m";
+        let settings = run(line).over(file);
+        assert_eq!(settings.backend, Backend::Cgroup);
+        assert_eq!(settings.format, Format::Text);
+        assert_eq!(settings.output, Output::Stdout);
+        assert_eq!(settings.netns.as_deref(), Some(Path::new("/m")));
+    }
+
+    #[test]
+    fn wrong_usage_exits_with_2() {
+        for line in [
+            "imds-analyzer",
+            "imds-analyzer run --backend magic",
+            "imds-analyzer run --format auto",
+            "imds-analyzer run --frobnicate",
+            "imds-analyzer look",
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{line}");
+        }
+    }
+
+    #[test]
+    fn version_and_help_exit_with_0() {
+        let version = Cli::try_parse_from(["imds-analyzer", "--version"]).unwrap_err();
+        assert_eq!(version.kind(), ErrorKind::DisplayVersion);
+        assert_eq!(version.exit_code(), i32::from(exit::DONE));
+        assert_eq!(
+            version.to_string(),
+            format!("imds-analyzer {}\n", env!("CARGO_PKG_VERSION"))
+        );
+        let help = Cli::try_parse_from(["imds-analyzer", "run", "--help"]).unwrap_err();
+        assert_eq!(help.exit_code(), i32::from(exit::DONE));
+    }
+
+    #[test]
+    fn log_level_goes_before_or_after_the_subcommand() {
+        for line in [
+            "imds-analyzer --log-level debug check",
+            "imds-analyzer check --log-level debug",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.log_level, Some(LogLevel::Debug));
+        }
+    }
+}

@@ -1,2 +1,55 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: sets up, tests, demonstrates and packages imds-analyzer.
+//!
+//! Each subcommand is one module; this file only wires them. Progress goes to
+//! stderr, results (the table of `test`, the paths of `dist`) to stdout.
+
+mod binaries;
+mod command;
+mod demo;
+mod dist;
+mod kernel;
+mod progress;
+mod setup;
+mod test;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, tests and demonstrates imds-analyzer.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install whatever the build and the tests need and this machine lacks
+    Setup,
+    /// Set up, build, and watch the analyzer catch real IMDS calls on this machine
+    Demo,
+    /// Everything CI runs: format, lints, unit tests, this machine's kernel, VM, systemd units
+    Test(test::Args),
+    /// The integration suite in a virtual machine with a stock distribution kernel
+    VmTest(vm::Args),
+    /// The static, stripped release binary, with its size and SHA-256
+    Dist,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Setup => setup::run().map(|()| ExitCode::SUCCESS),
+        Task::Demo => demo::run(),
+        Task::Test(args) => test::run(&args),
+        Task::VmTest(args) => vm::run(&args),
+        Task::Dist => dist::run().map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,7 +1,18 @@
 //! What the kernel side saw: chunks of bytes that tasks sent to a destination.
 //!
-//! Nothing here knows HTTP. The types are what the rest of the pipeline reads;
-//! the submodules load the eBPF programs and decode their ring buffer.
+//! Nothing here knows HTTP. The types are what the rest of the pipeline reads.
+//! [`backend`] chooses and starts a way to capture, [`layout`] tells the eBPF
+//! programs about this kernel (from its [`btf`]), [`programs`] loads and attaches
+//! them, [`ring`] decodes what they report and [`loss`] what they could not.
+
+pub mod backend;
+pub mod btf;
+pub mod cgroup2;
+pub mod layout;
+pub mod loss;
+pub mod privilege;
+pub mod programs;
+pub mod ring;
 
 use std::net::IpAddr;
 

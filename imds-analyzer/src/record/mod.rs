@@ -5,32 +5,18 @@
 //! by come first, because CloudWatch Logs Insights reads at most 200 fields of
 //! a line; the ancestors come last.
 
+mod envelope;
+mod event;
+
 use std::net::IpAddr;
 
 use serde::Serialize;
 
-/// Version of the record format, in every record.
-pub const SCHEMA_VERSION: u32 = 1;
-
-/// One line of the log.
-#[derive(Clone, Debug, Serialize)]
-pub struct Record {
-    /// UTC, RFC 3339 with microseconds and `Z`.
-    pub timestamp: String,
-    /// [`SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// The event, tagged `event`, its fields beside the envelope's.
-    #[serde(flatten)]
-    pub event: Event,
-}
-
-/// What happened.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// A request to IMDS.
-    ImdsRequest(Box<Request>),
-}
+pub use envelope::{Cloud, Host, Origin, Record, SCHEMA_VERSION};
+pub use event::{
+    Counters, Event, Heartbeat, Loss, NotTaken, OUTPUT_BLOCKED, ReassemblyCounters,
+    RequestCounters, Started, Stopped,
+};
 
 /// Version of the protocol that a request used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -179,12 +165,8 @@ pub struct Capture {
 }
 
 /// An `imds_request` event.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Request {
-    /// Number of the record in this run of the analyzer, from 1.
-    pub seq: u64,
-    /// Boot-time clock when the kernel saw the request's first byte, µs.
-    pub boottime_us: u64,
     /// Classification.
     pub imds: Imds,
     /// The request, as far as it was read.
@@ -203,3 +185,6 @@ pub struct Request {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ancestors_truncated: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! Causes of loss that the kernel side counts, one slot of a per-CPU array each.
+
+/// Why bytes that were sent may be missing from the records.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LossCause {
+    /// The ring buffer had no room for a record.
+    RingFull = 0,
+    /// The sender's memory could not be read when its send returned.
+    Unreadable = 1,
+    /// The bytes came in a form that no program can read (pages of a pipe or a
+    /// file) and no witness on the wire was attached to see them.
+    UnsupportedIterator = 2,
+    /// One send had more segments or bytes than are taken from one send.
+    Oversized = 3,
+    /// More streams were open at once than the table holds.
+    StreamTableFull = 4,
+    /// More sends were in progress at once than the table holds.
+    SendTableFull = 5,
+    /// A send was entered whose predecessor on the same thread never reported
+    /// its end: a kretprobe instance was missing (`nmissed`).
+    ExitMissed = 6,
+}
+
+impl LossCause {
+    /// Every cause, in the order of the counters.
+    pub const ALL: [Self; 7] = [
+        Self::RingFull,
+        Self::Unreadable,
+        Self::UnsupportedIterator,
+        Self::Oversized,
+        Self::StreamTableFull,
+        Self::SendTableFull,
+        Self::ExitMissed,
+    ];
+
+    /// Name in records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::Unreadable => "unreadable",
+            Self::UnsupportedIterator => "unsupported_iterator",
+            Self::Oversized => "oversized",
+            Self::StreamTableFull => "stream_table_full",
+            Self::SendTableFull => "send_table_full",
+            Self::ExitMissed => "exit_missed",
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Emitting ranges of a stream into the ring buffer.
+//!
+//! A ring-buffer reservation must have a constant size, so there are a few size
+//! classes. The payload goes straight from its source into the reservation:
+//! there is no scratch buffer that an interrupt on the same CPU could overwrite.
+
+use core::{ffi::c_void, hint::black_box, mem::MaybeUninit, ptr};
+
+use aya_ebpf::{
+    helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user},
+    macros::map,
+    maps::{RingBuf, ring_buf::RingBufEntry},
+};
+use imds_analyzer_common::{
+    loss::LossCause,
+    record::{
+        KIND_CHUNK, KIND_CLOSED, MAX_CHUNK, MISSING_NOTHING, MISSING_UNREADABLE, RecordHeader,
+    },
+};
+
+use crate::{kernel, loss, socket::Route, socket::Socket, stream::Stream};
+
+/// The ring buffer; the daemon sets its size.
+#[map]
+static CHUNKS: RingBuf = RingBuf::with_byte_size(4 * 1024 * 1024, 0);
+
+/// A record as it lies in the ring buffer.
+#[repr(C)]
+struct Slot<const N: usize> {
+    header: RecordHeader,
+    payload: [u8; N],
+}
+
+/// Where a chunk's bytes are copied from.
+pub trait Source {
+    /// Copies `len` bytes at `from` to `to`; 0 on success.
+    ///
+    /// # Safety
+    /// `to` must be valid for writes of `len` bytes, and `len` not be 0.
+    unsafe fn copy(&self, to: *mut u8, len: u32, from: u64) -> i64;
+}
+
+/// Memory of the running task, or of the kernel itself.
+pub enum Memory {
+    /// User space.
+    User,
+    /// The kernel (a kernel thread's own buffers).
+    Kernel,
+}
+
+impl Source for Memory {
+    #[inline(always)]
+    unsafe fn copy(&self, to: *mut u8, len: u32, from: u64) -> i64 {
+        let (to, from) = (to.cast::<c_void>(), from as *const c_void);
+        // SAFETY: the caller vouches for `to`; the helpers check `from`.
+        unsafe {
+            match self {
+                Self::User => bpf_probe_read_user(to, len, from),
+                Self::Kernel => bpf_probe_read_kernel(to, len, from),
+            }
+        }
+    }
+}
+
+/// A header for chunks of `stream`, to be given a position and a length.
+#[inline(always)]
+pub fn header(socket: Socket, stream: &Stream, route: &Route, time_ns: u64) -> RecordHeader {
+    RecordHeader {
+        kind: KIND_CHUNK,
+        flags: stream.flags,
+        time_ns,
+        socket: socket.0,
+        opened_ns: stream.opened_ns,
+        position: 0,
+        length: 0,
+        captured: 0,
+        missing: MISSING_NOTHING,
+        netns: route.netns,
+        port: route.destination.port,
+        address: route.destination.address,
+        task: stream.task,
+    }
+}
+
+/// Emits `len` bytes at `from`, at most [`MAX_CHUNK`].
+///
+/// Returns whether they are in the ring buffer; if not, the loss was counted.
+#[inline(always)]
+pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u32) -> bool {
+    header.length = len;
+    header.captured = len;
+    header.missing = MISSING_NOTHING;
+    match len as usize {
+        0..=512 => emit_class::<512, S>(header, source, from, len),
+        513..=4096 => emit_class::<4096, S>(header, source, from, len),
+        _ => emit_class::<MAX_CHUNK, S>(header, source, from, len),
+    }
+}
+
+#[inline(always)]
+fn emit_class<const N: usize, S: Source>(
+    header: &RecordHeader,
+    source: &S,
+    from: u64,
+    len: u32,
+) -> bool {
+    let Some(mut slot) = reserve::<Slot<N>>() else {
+        return false;
+    };
+    let to: *mut Slot<N> = slot.as_mut_ptr();
+    // For a `len` in 1..=N, which it is, this changes nothing. It shows that to
+    // the verifier, which has lost track of the comparisons that led here; the
+    // compiler has not and would drop it, but for the black box.
+    const { assert!(N.is_power_of_two()) };
+    let len = (black_box(len).wrapping_sub(1) & (N as u32 - 1)) + 1;
+    // SAFETY: `to` is a reservation of the size of a Slot, and `len` is in 1..=N.
+    unsafe {
+        ptr::write(&raw mut (*to).header, *header);
+        if source.copy((&raw mut (*to).payload).cast(), len, from) != 0 {
+            (*to).header.captured = 0;
+            (*to).header.missing = MISSING_UNREADABLE;
+            loss::count(LossCause::Unreadable);
+        }
+    }
+    slot.submit(0);
+    true
+}
+
+/// Emits a mark for `len` bytes that were sent and are not captured.
+#[inline(always)]
+pub fn emit_missing(header: &mut RecordHeader, len: u32, missing: u32, cause: LossCause) {
+    loss::count(cause);
+    header.length = len;
+    header.captured = 0;
+    header.missing = missing;
+    emit_header(header);
+}
+
+/// Emits the end of a stream.
+#[inline(always)]
+pub fn emit_closed(socket: Socket, stream: &Stream, route: &Route) {
+    let mut header = header(socket, stream, route, kernel::boottime_ns());
+    header.kind = KIND_CLOSED;
+    emit_header(&header);
+}
+
+#[inline(always)]
+fn emit_header(header: &RecordHeader) {
+    if let Some(mut slot) = reserve::<RecordHeader>() {
+        slot.write(*header);
+        slot.submit(0);
+    }
+}
+
+#[inline(always)]
+fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
+    let slot = CHUNKS.reserve::<T>(0);
+    if slot.is_none() {
+        loss::count(LossCause::RingFull);
+    }
+    slot
+}
+
+const _: () = assert!(
+    align_of::<MaybeUninit<Slot<512>>>() == 8,
+    "ring buffer alignment"
+);

@@ -1,0 +1,59 @@
+//! Raw tracepoint `inet_sock_set_state`: streams begin and end here.
+//!
+//! It attaches also where kprobes and tracing programs do not. A connect passes
+//! `SYN_SENT` in the context of the task that connects, with the destination
+//! already set (`tcp_v4_connect`, net/ipv4/tcp_ipv4.c), which is why no
+//! `cgroup/connect` program is needed.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+
+use crate::{
+    chunk, send,
+    socket::{Socket, TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT},
+    stream::{self, ORIGIN_ESTABLISHED, ORIGIN_UNKNOWN},
+};
+
+#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+fn inet_sock_set_state(context: RawTracePointContext) -> i32 {
+    let socket = Socket(context.arg(0));
+    let state: u32 = context.arg(2);
+    if state == TCP_SYN_SENT {
+        if socket.may_be_watched() && socket.route().is_some() {
+            stream::open(socket, send::is_sending());
+        }
+    } else if state == TCP_ESTABLISHED {
+        if socket.may_be_watched() {
+            established(socket);
+        }
+    } else if state == TCP_CLOSE {
+        closed(socket);
+    }
+    0
+}
+
+/// The handshake is over: the next byte is the stream's first.
+#[inline(always)]
+fn established(socket: Socket) {
+    if let Some(stream) = stream::get(socket)
+        && stream.origin_from == ORIGIN_UNKNOWN
+        && let Ok(write_seq) = socket.write_seq()
+    {
+        stream.set_origin(write_seq, ORIGIN_ESTABLISHED);
+    }
+}
+
+/// The connection is gone. A send that is still in progress reports it at its end.
+#[inline(always)]
+fn closed(socket: Socket) {
+    let Some(stream) = stream::get(socket) else {
+        return;
+    };
+    if stream.sending > 0 {
+        stream.closing = 1;
+        return;
+    }
+    if let Some(route) = socket.route() {
+        chunk::emit_closed(socket, stream, &route);
+    }
+    stream::forget(socket);
+}

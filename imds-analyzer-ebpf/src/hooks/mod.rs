@@ -1,0 +1,6 @@
+//! The places in the kernel where a program of ours runs, one file each.
+
+mod cgroup;
+mod fentry;
+mod kprobe;
+mod lifecycle;

@@ -1,0 +1,17 @@
+//! Counting what was lost, by cause.
+
+use aya_ebpf::{macros::map, maps::PerCpuArray};
+use imds_analyzer_common::loss::LossCause;
+
+#[map]
+static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossCause::ALL.len() as u32, 0);
+
+/// Counts one loss.
+#[inline(always)]
+pub fn count(cause: LossCause) {
+    if let Some(counter) = LOSSES.get_ptr_mut(cause as u32) {
+        // SAFETY: the pointer is this CPU's slot. An interrupt between the read
+        // and the write could hide one loss; it never invents one.
+        unsafe { *counter += 1 };
+    }
+}

@@ -1,0 +1,258 @@
+//! The memory segments of one send: a kernel `iov_iter`, noted when the send is
+//! entered and walked when it has returned.
+//!
+//! The iterator itself cannot be read at the end, because the send advances it.
+//! The segment array that it points to stays as it was until the system call
+//! ends.
+
+use aya_ebpf::Global;
+use imds_analyzer_common::{
+    loss::LossCause,
+    record::{MAX_CHUNK, MISSING_OVERSIZED, MISSING_UNSUPPORTED, RecordHeader},
+};
+
+use crate::{
+    chunk::{self, Memory},
+    globals::{self, ABSENT},
+    kernel,
+};
+
+/// Most segments of one send that are walked.
+const MAX_SEGMENTS: u64 = 64;
+/// Most bytes of one send that are taken: several of the longest heads.
+const MAX_BYTES: u32 = 4 * MAX_CHUNK as u32;
+/// Every segment may end in a chunk of its own, and the longest send adds four.
+const MAX_STEPS: u32 = MAX_SEGMENTS as u32 + 4;
+
+/// One segment of user memory (`ITER_UBUF`).
+pub const USER_BUFFER: u32 = 1;
+/// An array of `struct iovec` (`ITER_IOVEC`).
+pub const USER_VECTOR: u32 = 2;
+/// An array of `struct kvec` (`ITER_KVEC`).
+pub const KERNEL_VECTOR: u32 = 3;
+/// Anything else, such as pages: not readable from a program.
+pub const OPAQUE: u32 = 4;
+
+/// Where the bytes of a send lie.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Segments {
+    /// `USER_BUFFER` and the others.
+    pub kind: u32,
+    /// Padding, zero.
+    pub reserved: u32,
+    /// The buffer, or the array of segments.
+    pub pointer: u64,
+    /// Length of the array.
+    pub segments: u64,
+    /// Bytes of the first segment that are not part of the send.
+    pub offset: u64,
+    /// Bytes to send.
+    pub count: u64,
+}
+
+/// `struct iovec` and `struct kvec` (include/uapi/linux/uio.h): the same layout.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Segment {
+    base: u64,
+    len: u64,
+}
+
+/// Where [`Segments::emit`] is, and the header of what it emits.
+///
+/// The verifier follows every value that it can bound through every turn of the
+/// loop, and would need a million steps for the ways in which lengths can add
+/// up. It forgets what it knew of a value that lies in a map, so the loop's
+/// state is kept there.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Walk {
+    /// Header of the next chunk, filled by the caller; the position advances.
+    pub header: RecordHeader,
+    /// Bytes still to emit.
+    left: Forgotten,
+    /// Segment after the one that is being emitted.
+    index: Forgotten,
+    /// Address of the next byte.
+    base: Forgotten,
+    /// Bytes left in its segment.
+    segment_left: Forgotten,
+}
+
+impl Walk {
+    /// Before the first segment.
+    #[inline(always)]
+    pub fn begin(&mut self, len: u32) {
+        self.left.set(u64::from(len));
+        self.index.set(0);
+        self.segment_left.set(0);
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, len: u64) {
+        self.header.position = self.header.position.wrapping_add(len as u32);
+        self.left.set(self.left.get().wrapping_sub(len));
+        self.base.set(self.base.get().wrapping_add(len));
+        self.segment_left
+            .set(self.segment_left.get().wrapping_sub(len));
+    }
+}
+
+/// A number in a map that is read from there each time, not kept in a register.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Forgotten(u64);
+
+impl Forgotten {
+    #[inline(always)]
+    fn get(&self) -> u64 {
+        // SAFETY: a reference is valid for reads.
+        unsafe { (&raw const self.0).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, value: u64) {
+        // SAFETY: a mutable reference is valid for writes.
+        unsafe { (&raw mut self.0).write_volatile(value) }
+    }
+}
+
+impl Segments {
+    /// Notes the iterator of the `msghdr` at `message`.
+    #[inline(always)]
+    pub fn of_message(message: u64) -> Result<Self, i32> {
+        let iter = message + u64::from(globals::MSG_ITER.load());
+        let found = if globals::ITER_TYPE_SIZE.load() == 1 {
+            u32::from(kernel::read::<u8>(iter, &globals::ITER_TYPE)?)
+        } else {
+            kernel::read::<u32>(iter, &globals::ITER_TYPE)?
+        };
+        let found = found & !globals::ITER_TYPE_IGNORED.load();
+        let kind = if is(found, &globals::ITER_IS_UBUF) {
+            USER_BUFFER
+        } else if is(found, &globals::ITER_IS_IOVEC) {
+            USER_VECTOR
+        } else if is(found, &globals::ITER_IS_KVEC) {
+            KERNEL_VECTOR
+        } else {
+            OPAQUE
+        };
+        let pointer = if kind == USER_BUFFER {
+            kernel::read(iter, &globals::ITER_UBUF)?
+        } else {
+            kernel::read(iter, &globals::ITER_IOV)?
+        };
+        Ok(Self {
+            kind,
+            reserved: 0,
+            pointer,
+            segments: kernel::read(iter, &globals::ITER_NR_SEGS)?,
+            offset: kernel::read(iter, &globals::ITER_OFFSET)?,
+            count: kernel::read(iter, &globals::ITER_COUNT)?,
+        })
+    }
+
+    /// Whether [`emit`](Self::emit) will deliver all bytes of the send, if the
+    /// memory can be read.
+    #[inline(always)]
+    pub fn is_readable(&self) -> bool {
+        self.count <= u64::from(MAX_BYTES)
+            && match self.kind {
+                USER_BUFFER => true,
+                USER_VECTOR | KERNEL_VECTOR => self.segments <= MAX_SEGMENTS,
+                _ => false,
+            }
+    }
+
+    /// Emits the first `committed` bytes, from `walk.header.position` on.
+    #[inline(always)]
+    pub fn emit(&self, walk: &mut Walk, committed: u32) {
+        let end = walk.header.position.wrapping_add(committed);
+        if self.kind == OPAQUE {
+            return chunk::emit_missing(
+                &mut walk.header,
+                committed,
+                MISSING_UNSUPPORTED,
+                LossCause::UnsupportedIterator,
+            );
+        }
+        let memory = if self.kind == KERNEL_VECTOR {
+            Memory::Kernel
+        } else {
+            Memory::User
+        };
+        walk.begin(if committed > MAX_BYTES {
+            MAX_BYTES
+        } else {
+            committed
+        });
+        for _ in 0..MAX_STEPS {
+            let left = walk.left.get();
+            if left == 0 {
+                break;
+            }
+            if walk.segment_left.get() == 0 {
+                let index = walk.index.get();
+                let Some(next) = self.segment(index) else {
+                    break;
+                };
+                walk.index.set(index + 1);
+                walk.base.set(next.base);
+                walk.segment_left.set(next.len);
+            }
+            let mut len = walk.segment_left.get();
+            if len == 0 {
+                continue;
+            }
+            if len > left {
+                len = left;
+            }
+            if len > MAX_CHUNK as u64 {
+                len = MAX_CHUNK as u64;
+            }
+            // A chunk that found no room is a hole in the stream; the next one
+            // still has its place.
+            let _ = chunk::emit(&mut walk.header, &memory, walk.base.get(), len as u32);
+            walk.advance(len);
+        }
+        let missing = end.wrapping_sub(walk.header.position);
+        if missing != 0 {
+            let (cause, header) = (LossCause::Oversized, &mut walk.header);
+            chunk::emit_missing(header, missing, MISSING_OVERSIZED, cause);
+        }
+    }
+
+    /// The `index`th segment, without what the iterator had already passed.
+    #[inline(always)]
+    fn segment(&self, index: u64) -> Option<Segment> {
+        let mut segment = if self.kind == USER_BUFFER {
+            if index != 0 {
+                return None;
+            }
+            Segment {
+                base: self.pointer,
+                len: self.count + self.offset,
+            }
+        } else {
+            if index >= self.segments {
+                return None;
+            }
+            kernel::read_at(self.pointer + index * size_of::<Segment>() as u64).ok()?
+        };
+        if index == 0 {
+            if self.offset > segment.len {
+                return None;
+            }
+            segment.base += self.offset;
+            segment.len -= self.offset;
+        }
+        Some(segment)
+    }
+}
+
+/// Whether `found` is the number of a type that this kernel has.
+#[inline(always)]
+fn is(found: u32, number: &Global<u32>) -> bool {
+    number.load() != ABSENT && found == number.load()
+}

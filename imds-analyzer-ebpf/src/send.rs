@@ -1,0 +1,227 @@
+//! What a task hands to TCP: the entry and the end of `tcp_sendmsg`, a pair.
+//!
+//! The entry decides whether the send is watched and notes where its bytes lie.
+//! The end commits what the kernel took: `ret` bytes, at the position that the
+//! stream now says. It reads the bytes only then, because a page that was never
+//! touched is mapped by the send itself and cannot be read before, and because a
+//! send that fails must leave nothing behind.
+
+use aya_ebpf::{
+    bindings::BPF_ANY,
+    macros::map,
+    maps::{Array, HashMap},
+};
+use imds_analyzer_common::{loss::LossCause, record::FLAG_POSITION_UNCERTAIN};
+
+use crate::{
+    chunk, globals, kernel, loss,
+    segments::{OPAQUE, Segments, Walk},
+    socket::{Route, Socket, TCP_CLOSE, TCP_SYN_SENT},
+    stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN},
+    task,
+};
+
+/// `MSG_FASTOPEN` (include/linux/socket.h).
+const MSG_FASTOPEN: u32 = 0x2000_0000;
+
+/// Sends in progress, by the address of the sending task.
+#[map]
+static SENDS: HashMap<u64, Send> = HashMap::with_max_entries(4096, 0);
+
+/// A new entry of [`SENDS`]. It lies in a map because the stack is too short to
+/// build one there.
+#[map]
+static BLANK_SEND: Array<Send> = Array::with_max_entries(1, 0);
+
+/// A send between its entry and its end.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Send {
+    socket: u64,
+    entered_ns: u64,
+    segments: Segments,
+    route: Route,
+    /// State of the connection at entry.
+    state: u32,
+    /// Next sequence number at entry.
+    write_seq: u32,
+    /// Whether `stream.sending` counts this send.
+    counted: u32,
+    /// Used at the end.
+    walk: Walk,
+}
+
+/// Whether the running task is inside a send that is watched.
+#[inline(always)]
+pub fn is_sending() -> bool {
+    SENDS.get_ptr(&task::current()).is_some()
+}
+
+/// `tcp_sendmsg(sk, msg, size)` is entered.
+#[inline(always)]
+pub fn enter(socket: Socket, message: u64) {
+    let Ok(port) = socket.raw_port() else {
+        return;
+    };
+    let route = if port != 0 {
+        if !socket.may_be_watched() {
+            return;
+        }
+        socket.route()
+    } else {
+        fast_open_route(socket, message)
+    };
+    if let Some(route) = route {
+        // What cannot be read here is counted, and the wire sees its bytes.
+        if note(socket, message, route).is_err() {
+            loss::count(LossCause::Unreadable);
+        }
+    }
+}
+
+/// Route of a send that connects its socket as it goes (TCP Fast Open).
+#[inline(always)]
+fn fast_open_route(socket: Socket, message: u64) -> Option<Route> {
+    let flags: u32 = kernel::read(message, &globals::MSG_FLAGS).ok()?;
+    if flags & MSG_FASTOPEN == 0 {
+        return None;
+    }
+    match kernel::read::<u64>(message, &globals::MSG_NAME).ok()? {
+        0 => None,
+        name => socket.route_to_name(name),
+    }
+}
+
+#[inline(always)]
+fn note(socket: Socket, message: u64, route: Route) -> Result<(), i32> {
+    let segments = Segments::of_message(message)?;
+    let state = socket.state()?;
+    let write_seq = socket.write_seq()?;
+    let Some(send) = begin(task::current()) else {
+        loss::count(LossCause::SendTableFull);
+        return Ok(());
+    };
+    send.socket = socket.0;
+    send.entered_ns = kernel::boottime_ns();
+    send.segments = segments;
+    send.route = route;
+    send.state = state;
+    send.write_seq = write_seq;
+    send.counted = 0;
+    if let Some(stream) = stream::get(socket) {
+        stream.sending += 1;
+        send.counted = 1;
+        // The bytes reach the wire before the send ends: tell the witness that
+        // they are taken care of, unless others before them are not.
+        if stream.origin_from != ORIGIN_UNKNOWN
+            && stream.delivered == write_seq
+            && segments.is_readable()
+        {
+            stream.delivered = end_of(send);
+        }
+    }
+    Ok(())
+}
+
+/// The running task's entry, blank.
+#[inline(always)]
+fn begin(task: u64) -> Option<&'static mut Send> {
+    if SENDS.get_ptr(&task).is_some() {
+        loss::count(LossCause::ExitMissed);
+    }
+    // SAFETY: nobody writes the blank one.
+    let blank = unsafe { &*BLANK_SEND.get_ptr(0)? };
+    SENDS.insert(&task, blank, u64::from(BPF_ANY)).ok()?;
+    get(task)
+}
+
+/// The entry of a task.
+#[inline(always)]
+fn get(task: u64) -> Option<&'static mut Send> {
+    let send = SENDS.get_ptr_mut(&task)?;
+    // SAFETY: only the task itself reads, writes and removes its entry.
+    Some(unsafe { &mut *send })
+}
+
+/// `tcp_sendmsg` returned `ret`.
+#[inline(always)]
+pub fn exit(ret: i32) {
+    let task = task::current();
+    let Some(send) = get(task) else {
+        return;
+    };
+    let socket = Socket(send.socket);
+    if ret > 0 {
+        commit(socket, send, ret as u32);
+    } else if let Some(stream) = stream::get(socket) {
+        // Nothing was taken: what the entry promised to the witness is void.
+        if send.counted != 0 && stream.delivered == end_of(send) {
+            stream.delivered = send.write_seq;
+        }
+    }
+    settle(socket, send);
+    // It was there a moment ago, and only this task removes it.
+    let _ = SENDS.remove(&task);
+}
+
+/// Sequence number after the last byte that the send was asked to take.
+#[inline(always)]
+fn end_of(send: &Send) -> u32 {
+    send.write_seq.wrapping_add(send.segments.count as u32)
+}
+
+/// Emits the bytes that the kernel took.
+#[inline(always)]
+fn commit(socket: Socket, send: &mut Send, taken: u32) {
+    let committed = if u64::from(taken) > send.segments.count {
+        send.segments.count as u32
+    } else {
+        taken
+    };
+    let Ok(write_seq) = socket.write_seq() else {
+        return loss::count(LossCause::Unreadable);
+    };
+    let sequence = write_seq.wrapping_sub(committed);
+    let stream = match stream::get(socket) {
+        Some(stream) => stream,
+        None => match stream::join(socket, sequence) {
+            Some(stream) => stream,
+            None => return,
+        },
+    };
+    let connecting = send.state == TCP_CLOSE || send.state == TCP_SYN_SENT;
+    // A send that was entered before the handshake ended carries the first byte.
+    if stream.origin_from == ORIGIN_UNKNOWN || (connecting && stream.origin_from != ORIGIN_DATA) {
+        stream.set_origin(sequence, ORIGIN_DATA);
+    }
+    stream.task = task::facts();
+
+    if send.segments.kind != OPAQUE || globals::WIRE_HOOKED.load() == 0 {
+        send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
+        let header = &mut send.walk.header;
+        header.position = sequence.wrapping_sub(stream.origin);
+        if !connecting && sequence != send.write_seq {
+            header.flags |= FLAG_POSITION_UNCERTAIN;
+        }
+        send.segments.emit(&mut send.walk, committed);
+        let claimed = stream.delivered == end_of(send);
+        if claimed || stream.delivered.wrapping_sub(sequence) as i32 >= 0 {
+            stream.delivered = write_seq;
+        }
+    }
+}
+
+/// Ends the send's hold on its stream, and the stream if it was closed meanwhile.
+#[inline(always)]
+fn settle(socket: Socket, send: &Send) {
+    let Some(stream) = stream::get(socket) else {
+        return;
+    };
+    if stream.sending > 0 {
+        stream.sending -= 1;
+    }
+    if stream.closing != 0 && stream.sending == 0 {
+        chunk::emit_closed(socket, stream, &send.route);
+        stream::forget(socket);
+    }
+}

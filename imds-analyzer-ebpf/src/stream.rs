@@ -1,0 +1,117 @@
+//! The streams that are open: identity, origin, and how far they were delivered.
+
+use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::HashMap};
+use imds_analyzer_common::{
+    loss::LossCause,
+    record::{FLAG_MID_STREAM, TaskFacts},
+};
+
+use crate::{kernel, loss, socket::Socket, task};
+
+/// Streams by the address of their socket, from connect to close.
+#[map]
+static STREAMS: HashMap<u64, Stream> = HashMap::with_max_entries(16_384, 0);
+
+/// [`Stream::origin_from`]: the stream's first sequence number is not known yet.
+pub const ORIGIN_UNKNOWN: u32 = 0;
+/// [`Stream::origin_from`]: taken when the handshake ended. Right unless data
+/// went with the SYN (TCP Fast Open).
+pub const ORIGIN_ESTABLISHED: u32 = 1;
+/// [`Stream::origin_from`]: taken from the first bytes themselves.
+pub const ORIGIN_DATA: u32 = 2;
+
+/// What is remembered of an open stream.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Stream {
+    /// Boot-time clock when it was first seen; with the socket's address, its identity.
+    pub opened_ns: u64,
+    /// Sequence number of its first byte.
+    pub origin: u32,
+    /// `ORIGIN_*`.
+    pub origin_from: u32,
+    /// Sequence number up to which its bytes were delivered, or will be when the
+    /// send in progress ends.
+    pub delivered: u32,
+    /// Sends in progress that have not reported their end.
+    pub sending: u32,
+    /// It was closed during one of them.
+    pub closing: u32,
+    /// Flags of all its records (`FLAG_MID_STREAM`).
+    pub flags: u32,
+    /// The task that last sent on it or connected it.
+    pub task: TaskFacts,
+}
+
+impl Stream {
+    /// Fixes the sequence number of the first byte.
+    #[inline(always)]
+    pub fn set_origin(&mut self, origin: u32, from: u32) {
+        self.origin = origin;
+        self.origin_from = from;
+        self.delivered = origin;
+    }
+}
+
+/// Notes a stream that begins now, in the context of the task that connects it.
+///
+/// `sending` says whether this happens inside a send (TCP Fast Open).
+#[inline(always)]
+pub fn open(socket: Socket, sending: bool) {
+    let stream = Stream {
+        opened_ns: kernel::boottime_ns(),
+        origin: 0,
+        origin_from: ORIGIN_UNKNOWN,
+        delivered: 0,
+        sending: sending as u32,
+        closing: 0,
+        flags: 0,
+        task: task::facts(),
+    };
+    insert(socket, &stream);
+}
+
+/// Notes a stream that was open before we were: its first byte is the first one
+/// that we see, at sequence number `origin`.
+#[inline(always)]
+pub fn join(socket: Socket, origin: u32) -> Option<&'static mut Stream> {
+    let stream = Stream {
+        opened_ns: kernel::boottime_ns(),
+        origin,
+        origin_from: ORIGIN_DATA,
+        delivered: origin,
+        sending: 0,
+        closing: 0,
+        flags: FLAG_MID_STREAM,
+        task: task::facts(),
+    };
+    insert(socket, &stream);
+    get(socket)
+}
+
+#[inline(always)]
+fn insert(socket: Socket, stream: &Stream) {
+    if STREAMS
+        .insert(&socket.0, stream, u64::from(BPF_ANY))
+        .is_err()
+    {
+        loss::count(LossCause::StreamTableFull);
+    }
+}
+
+/// The stream of a socket, if one is open.
+#[inline(always)]
+pub fn get(socket: Socket) -> Option<&'static mut Stream> {
+    let stream = STREAMS.get_ptr_mut(&socket.0)?;
+    // SAFETY: the pointer stays readable and writable until the program ends,
+    // even if the entry is removed meanwhile. Programs on other CPUs may write
+    // the same entry: fields are plain words, each right at its time.
+    Some(unsafe { &mut *stream })
+}
+
+/// Forgets a stream.
+#[inline(always)]
+pub fn forget(socket: Socket) {
+    // It may be gone already, which is what was wanted.
+    let _ = STREAMS.remove(&socket.0);
+}

@@ -1,0 +1,163 @@
+//! What TCP puts on the wire: every byte for the cgroup backend, and for the
+//! others the bytes that no hook on a send has delivered (sendfile and splice
+//! before 6.5, MPTCP).
+
+use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_skb_load_bytes, programs::SkBuffContext};
+use imds_analyzer_common::{
+    loss::LossCause,
+    record::{FLAG_MID_STREAM, MAX_CHUNK, MISSING_OVERSIZED},
+};
+
+use crate::{
+    chunk::{self, Source},
+    globals, kernel,
+    socket::Socket,
+    stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN},
+    task,
+};
+
+/// `IPPROTO_TCP`.
+const TCP: u8 = 6;
+/// The SYN bit of a TCP header's 14th byte (RFC 9293 3.1).
+const SYN: u8 = 0x02;
+/// Chunks that one packet can fill: 64 KiB, the longest segment that is not a
+/// jumbogram.
+const MAX_CHUNKS: u32 = 65_536 / MAX_CHUNK as u32;
+
+struct Packet<'a>(&'a SkBuffContext);
+
+impl Source for Packet<'_> {
+    #[inline(always)]
+    unsafe fn copy(&self, to: *mut u8, len: u32, from: u64) -> i64 {
+        // SAFETY: the caller vouches for `to`; the helper checks the range.
+        unsafe { bpf_skb_load_bytes(self.0.as_ptr(), from as u32, to.cast(), len) }
+    }
+}
+
+/// What a TCP segment says of itself.
+struct Segment {
+    sequence: u32,
+    is_syn: bool,
+    /// Offset of the payload from the IP header.
+    payload: u32,
+    /// Length of the payload.
+    len: u32,
+}
+
+/// A packet leaves.
+#[inline(always)]
+pub fn egress(context: &SkBuffContext) {
+    let skb = context.as_ptr() as u64;
+    let Ok(socket) = kernel::read(skb, &globals::SKB_SK).map(Socket) else {
+        return;
+    };
+    if socket.may_be_watched() {
+        // Not TCP, or cut short: nothing that a request could be in.
+        let _ = watch(context, socket);
+    }
+}
+
+#[inline(always)]
+fn watch(context: &SkBuffContext, socket: Socket) -> Option<()> {
+    let segment = parse(context)?;
+    if segment.len == 0 && !segment.is_syn {
+        return None;
+    }
+    let route = socket.route()?;
+    let found = stream::get(socket);
+    if segment.is_syn {
+        // The SYN takes one sequence number; data sent with it comes after.
+        let stream = found?;
+        if stream.origin_from != ORIGIN_DATA {
+            stream.set_origin(segment.sequence, ORIGIN_DATA);
+        }
+        if segment.len == 0 {
+            return None;
+        }
+        return deliver(context, socket, stream, &route, &segment);
+    }
+    let stream = match found {
+        Some(stream) => stream,
+        None => stream::join(socket, segment.sequence)?,
+    };
+    if stream.origin_from == ORIGIN_UNKNOWN {
+        stream.set_origin(segment.sequence, ORIGIN_DATA);
+        stream.flags |= FLAG_MID_STREAM;
+    }
+    deliver(context, socket, stream, &route, &segment)
+}
+
+/// Emits what the segment holds beyond what was delivered before.
+#[inline(always)]
+fn deliver(
+    context: &SkBuffContext,
+    socket: Socket,
+    stream: &mut stream::Stream,
+    route: &crate::socket::Route,
+    segment: &Segment,
+) -> Option<()> {
+    if socket.is_owned() {
+        stream.task = task::facts();
+    }
+    let ahead = stream.delivered.wrapping_sub(segment.sequence) as i32;
+    let known = if ahead > 0 { ahead as u32 } else { 0 };
+    if known >= segment.len {
+        return None;
+    }
+    let sequence = segment.sequence.wrapping_add(known);
+    let mut header = chunk::header(socket, stream, route, kernel::boottime_ns());
+    header.position = sequence.wrapping_sub(stream.origin);
+
+    let mut from = segment.payload + known;
+    let mut left = segment.len - known;
+    let mut complete = true;
+    for _ in 0..MAX_CHUNKS {
+        if left == 0 {
+            break;
+        }
+        let len = if left > MAX_CHUNK as u32 {
+            MAX_CHUNK as u32
+        } else {
+            left
+        };
+        complete &= chunk::emit(&mut header, &Packet(context), u64::from(from), len);
+        header.position = header.position.wrapping_add(len);
+        from += len;
+        left -= len;
+    }
+    if left != 0 {
+        chunk::emit_missing(&mut header, left, MISSING_OVERSIZED, LossCause::Oversized);
+    }
+    // A segment that found no room may come again as a retransmission.
+    if ahead >= 0 && complete {
+        stream.delivered = segment.sequence.wrapping_add(segment.len);
+    }
+    Some(())
+}
+
+/// Reads the IP and TCP headers. `None` for anything but a whole TCP segment.
+#[inline(always)]
+fn parse(context: &SkBuffContext) -> Option<Segment> {
+    let version_and_length: u8 = context.load(0).ok()?;
+    let (protocol, transport): (u8, u32) = match version_and_length >> 4 {
+        4 => (
+            context.load(9).ok()?,
+            u32::from(version_and_length & 0x0f) * 4,
+        ),
+        6 => (context.load(6).ok()?, 40),
+        _ => return None,
+    };
+    if protocol != TCP {
+        return None;
+    }
+    let tcp: [u8; 16] = context.load(transport as usize).ok()?;
+    let sequence = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
+    let is_syn = tcp[13] & SYN != 0;
+    let payload = transport + u32::from(tcp[12] >> 4) * 4;
+    Some(Segment {
+        sequence: sequence.wrapping_add(is_syn as u32),
+        is_syn,
+        payload,
+        len: context.skb.len().checked_sub(payload)?,
+    })
+}

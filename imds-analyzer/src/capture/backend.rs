@@ -1,0 +1,272 @@
+//! Choosing a way to capture, by trying: fentry, then kprobe, then the wire.
+//!
+//! A kernel's version says little about what it lets a program do
+//! (distributions backport, configurations differ, a sandbox may refuse), so
+//! each backend is really attached, and what refused the others is kept for the
+//! owner to read.
+
+use std::{fmt, fs, io, net::IpAddr, path::PathBuf, str::FromStr};
+
+use imds_analyzer_common::destination::DestinationKey;
+
+use super::{
+    Destination,
+    btf::{Btf, BtfError},
+    cgroup2::Cgroup2Root,
+    layout::Layout,
+    loss::LossCounters,
+    privilege,
+    programs::{Programs, ProgramsError, Settings},
+};
+
+/// Where the kernel gives its type information.
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// A way to capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// `fentry` and `fexit` on `tcp_sendmsg`.
+    Fentry,
+    /// `kprobe` and `kretprobe` on `tcp_sendmsg`.
+    Kprobe,
+    /// `cgroup_skb/egress` alone.
+    Cgroup,
+}
+
+impl Backend {
+    /// In the order that `auto` tries them.
+    pub const ALL: [Self; 3] = [Self::Fentry, Self::Kprobe, Self::Cgroup];
+
+    /// Name on the command line and in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|backend| backend.as_str() == name)
+            .ok_or_else(|| format!("no backend is called {name:?}"))
+    }
+}
+
+/// What to capture, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The backend to use; `None` to try them in order.
+    pub backend: Option<Backend>,
+    /// Destinations to watch.
+    pub destinations: Vec<Destination>,
+    /// Inode of the one network namespace to watch; `None` for all.
+    pub netns: Option<u32>,
+    /// Size of the ring buffer in bytes.
+    pub ring_bytes: u32,
+    /// Whether programs explain themselves through aya-log.
+    pub debug: bool,
+}
+
+/// Why capture could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The kernel gives no type information.
+    #[error(
+        "cannot read the kernel's type information {path}: {source}; imds-analyzer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    NoBtf {
+        /// Where it should be.
+        path: PathBuf,
+        /// What reading it said.
+        source: io::Error,
+    },
+    /// The type information makes no sense.
+    #[error("cannot use the kernel's type information {KERNEL_BTF}: {0}")]
+    BadBtf(#[from] BtfError),
+    /// The process may not load programs.
+    #[error(
+        "this process lacks {}: run it as root, or give the binary those capabilities",
+        .0.join(", ")
+    )]
+    Unprivileged(Vec<&'static str>),
+    /// The backend that was asked for, or each of them, was refused.
+    #[error("no backend can capture on this kernel:{}", list(.0))]
+    AllRefused(Vec<Refusal>),
+}
+
+/// Why one backend was not taken.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The backend.
+    pub backend: Backend,
+    /// What the kernel said.
+    pub reason: String,
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    refusals
+        .iter()
+        .map(|refusal| format!("\n  {}: {}", refusal.backend, refusal.reason))
+        .collect()
+}
+
+/// Programs at work.
+pub struct Capture {
+    /// The programs; they are detached when this is dropped.
+    pub programs: Programs,
+    /// What they lost.
+    pub losses: LossCounters,
+    /// The backend that was taken.
+    pub backend: Backend,
+    /// Those that were tried before it.
+    pub refusals: Vec<Refusal>,
+    /// Why there is no witness on the wire beside a send hook, if so.
+    pub witness_refused: Option<String>,
+}
+
+/// Starts capturing.
+///
+/// # Errors
+/// If the kernel has no usable type information, the process lacks privilege, or
+/// every backend that was to be tried was refused.
+pub fn start(options: &Options) -> Result<Capture, CaptureError> {
+    let layout = kernel_layout()?;
+    let missing = privilege::missing_for_capture();
+    if !missing.is_empty() {
+        return Err(CaptureError::Unprivileged(missing));
+    }
+    privilege::lift_memory_lock_limit();
+    let settings = Settings {
+        destinations: options.destinations.iter().map(key).collect(),
+        netns: options.netns,
+        ring_bytes: options.ring_bytes,
+        debug: options.debug,
+    };
+    let mut refusals = Vec::new();
+    for backend in Backend::ALL {
+        if options.backend.is_some_and(|wanted| wanted != backend) {
+            continue;
+        }
+        match attach(backend, &settings, &layout) {
+            Ok((programs, losses, witness_refused)) => {
+                return Ok(Capture {
+                    programs,
+                    losses,
+                    backend,
+                    refusals,
+                    witness_refused,
+                });
+            }
+            Err(error) => refusals.push(Refusal {
+                backend,
+                reason: error.to_string(),
+            }),
+        }
+    }
+    Err(CaptureError::AllRefused(refusals))
+}
+
+/// Looks up what the programs need in the running kernel's type information.
+///
+/// # Errors
+/// If it is not there or not usable.
+pub fn kernel_layout() -> Result<Layout, CaptureError> {
+    let blob = fs::read(KERNEL_BTF).map_err(|source| CaptureError::NoBtf {
+        path: KERNEL_BTF.into(),
+        source,
+    })?;
+    Ok(Layout::resolve(&Btf::parse(&blob)?))
+}
+
+/// Why a backend is not taken.
+#[derive(Debug, thiserror::Error)]
+enum AttachError {
+    #[error(transparent)]
+    Programs(#[from] ProgramsError),
+    #[error(transparent)]
+    Layout(BtfError),
+    #[error(transparent)]
+    Cgroup2(#[from] super::cgroup2::Cgroup2Error),
+}
+
+type Attached = (Programs, LossCounters, Option<String>);
+
+fn attach(backend: Backend, settings: &Settings, layout: &Layout) -> Result<Attached, AttachError> {
+    require(layout.common.as_ref())?;
+    if backend == Backend::Cgroup {
+        require(layout.wire.as_ref())?;
+        let mut programs = Programs::load(settings, layout, true)?;
+        let losses = programs.take_losses()?;
+        programs.attach_lifecycle()?;
+        programs.attach_wire(&Cgroup2Root::open()?)?;
+        return Ok((programs, losses, None));
+    }
+    require(layout.send.as_ref())?;
+    // The programs must know at load time whether there is a witness, so one
+    // that is refused means to begin again without it.
+    let refusal = match attach_hooked(backend, settings, layout, true)? {
+        Hooked::Attached(programs, losses) => return Ok((*programs, losses, None)),
+        Hooked::WitnessRefused(reason) => reason,
+    };
+    match attach_hooked(backend, settings, layout, false)? {
+        Hooked::Attached(programs, losses) => Ok((*programs, losses, Some(refusal.to_string()))),
+        Hooked::WitnessRefused(reason) => Err(reason),
+    }
+}
+
+enum Hooked {
+    Attached(Box<Programs>, LossCounters),
+    WitnessRefused(AttachError),
+}
+
+fn attach_hooked(
+    backend: Backend,
+    settings: &Settings,
+    layout: &Layout,
+    witness: bool,
+) -> Result<Hooked, AttachError> {
+    let mut programs = Programs::load(settings, layout, witness)?;
+    let losses = programs.take_losses()?;
+    programs.attach_lifecycle()?;
+    match backend {
+        Backend::Fentry => programs.attach_fentry()?,
+        Backend::Kprobe | Backend::Cgroup => programs.attach_kprobe()?,
+    }
+    if witness && let Err(error) = attach_witness(&mut programs, layout) {
+        return Ok(Hooked::WitnessRefused(error));
+    }
+    Ok(Hooked::Attached(Box::new(programs), losses))
+}
+
+fn attach_witness(programs: &mut Programs, layout: &Layout) -> Result<(), AttachError> {
+    require(layout.wire.as_ref())?;
+    programs.attach_wire(&Cgroup2Root::open()?)?;
+    Ok(())
+}
+
+fn require(missing: Option<&BtfError>) -> Result<(), AttachError> {
+    match missing {
+        // BtfError holds no resource: its text says all there is to say.
+        Some(error) => Err(AttachError::Layout(error.clone())),
+        None => Ok(()),
+    }
+}
+
+fn key(destination: &Destination) -> DestinationKey {
+    match destination.ip {
+        IpAddr::V4(ip) => DestinationKey::v4(ip.octets(), destination.port),
+        IpAddr::V6(ip) => DestinationKey::v6(ip.octets(), destination.port),
+    }
+}

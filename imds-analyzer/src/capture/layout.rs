@@ -1,0 +1,182 @@
+//! What the eBPF programs must know of this kernel, looked up in its BTF.
+//!
+//! The table says which global of the programs takes which offset. Members moved
+//! and were renamed over the years: `iov_iter` changed in 5.14, 6.0, 6.4, 6.5
+//! and 6.7. No kernel version is mentioned here; the kernel says it itself.
+
+use super::btf::{Btf, BtfError};
+
+/// Value of a global whose member or enum value this kernel does not have.
+const ABSENT: u32 = u32::MAX;
+
+/// Which programs need an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Every program: sockets, tasks, namespaces.
+    Common,
+    /// The hooks on `tcp_sendmsg`.
+    Send,
+    /// The program on the wire.
+    Wire,
+    /// Nobody in particular: absent on some kernels, and done without there.
+    Optional,
+}
+
+/// Global, need, struct, and the member under its names through the years.
+type Entry = (&'static str, Need, &'static str, &'static [&'static str]);
+
+const MEMBERS: &[Entry] = &[
+    ("SKC_FAMILY", Need::Common, "sock_common", &["skc_family"]),
+    ("SKC_STATE", Need::Common, "sock_common", &["skc_state"]),
+    ("SKC_DPORT", Need::Common, "sock_common", &["skc_dport"]),
+    ("SKC_DADDR", Need::Common, "sock_common", &["skc_daddr"]),
+    // Absent in kernels without IPv6.
+    (
+        "SKC_V6_DADDR",
+        Need::Optional,
+        "sock_common",
+        &["skc_v6_daddr"],
+    ),
+    ("SKC_NET", Need::Common, "sock_common", &["skc_net.net"]),
+    ("NET_INUM", Need::Common, "net", &["ns.inum"]),
+    ("TCP_WRITE_SEQ", Need::Common, "tcp_sock", &["write_seq"]),
+    ("SK_LOCK_OWNED", Need::Wire, "sock", &["sk_lock.owned"]),
+    ("SKB_SK", Need::Wire, "sk_buff", &["sk"]),
+    ("MSG_NAME", Need::Send, "msghdr", &["msg_name"]),
+    ("MSG_FLAGS", Need::Send, "msghdr", &["msg_flags"]),
+    ("MSG_ITER", Need::Send, "msghdr", &["msg_iter"]),
+    ("ITER_OFFSET", Need::Send, "iov_iter", &["iov_offset"]),
+    ("ITER_COUNT", Need::Send, "iov_iter", &["count"]),
+    ("ITER_IOV", Need::Send, "iov_iter", &["__iov", "iov"]),
+    ("ITER_UBUF", Need::Optional, "iov_iter", &["ubuf"]),
+    ("ITER_NR_SEGS", Need::Send, "iov_iter", &["nr_segs"]),
+    ("TASK_PID", Need::Common, "task_struct", &["pid"]),
+    ("TASK_TGID", Need::Common, "task_struct", &["tgid"]),
+    ("TASK_FLAGS", Need::Common, "task_struct", &["flags"]),
+    ("TASK_MM", Need::Common, "task_struct", &["mm"]),
+    ("TASK_COMM", Need::Common, "task_struct", &["comm"]),
+    ("TASK_CRED", Need::Common, "task_struct", &["cred"]),
+    (
+        "TASK_GROUP_LEADER",
+        Need::Common,
+        "task_struct",
+        &["group_leader"],
+    ),
+    (
+        "TASK_START_BOOTTIME",
+        Need::Common,
+        "task_struct",
+        &["start_boottime", "real_start_time"],
+    ),
+    ("MM_OWNER", Need::Optional, "mm_struct", &["owner"]),
+    ("CRED_EUID", Need::Common, "cred", &["euid"]),
+    ("CRED_EGID", Need::Common, "cred", &["egid"]),
+];
+
+/// Globals that take a number of `enum iter_type`.
+const ITER_TYPES: &[(&str, Need, &str)] = &[
+    ("ITER_IS_UBUF", Need::Optional, "ITER_UBUF"),
+    ("ITER_IS_IOVEC", Need::Send, "ITER_IOVEC"),
+    ("ITER_IS_KVEC", Need::Send, "ITER_KVEC"),
+];
+
+/// The direction bit (`WRITE`) that `iov_iter.type` carried beside the type
+/// before 5.14 split it off (include/linux/uio.h of 5.10).
+const TYPE_DIRECTION: u32 = 1;
+
+/// Globals for the programs, and what is missing for which of them.
+#[derive(Debug, Default)]
+pub struct Layout {
+    /// Name and value of each global.
+    pub globals: Vec<(&'static str, u32)>,
+    /// Why no program can run.
+    pub common: Option<BtfError>,
+    /// Why the hooks on `tcp_sendmsg` cannot run.
+    pub send: Option<BtfError>,
+    /// Why the program on the wire cannot run.
+    pub wire: Option<BtfError>,
+}
+
+impl Layout {
+    /// Looks everything up.
+    pub fn resolve(btf: &Btf<'_>) -> Self {
+        let mut layout = Self::default();
+        for (global, need, structure, names) in MEMBERS {
+            let offset = first_found(names, |name| btf.member(structure, name));
+            layout.set(global, *need, offset.map(|(_, member)| member.offset));
+        }
+        for (global, need, value) in ITER_TYPES {
+            layout.set(global, *need, btf.enum_value("iter_type", value));
+        }
+        match first_found(&["iter_type", "type"], |name| btf.member("iov_iter", name)) {
+            Ok((name, member)) => {
+                let ignored = if name == "type" { TYPE_DIRECTION } else { 0 };
+                layout.set("ITER_TYPE", Need::Send, Ok(member.offset));
+                layout.set("ITER_TYPE_SIZE", Need::Send, Ok(member.size.unwrap_or(4)));
+                layout.set("ITER_TYPE_IGNORED", Need::Send, Ok(ignored));
+            }
+            Err(error) => layout.set("ITER_TYPE", Need::Send, Err(error)),
+        }
+        layout
+    }
+
+    fn set(&mut self, global: &'static str, need: Need, value: Result<u32, BtfError>) {
+        match value {
+            Ok(value) => self.globals.push((global, value)),
+            Err(error) => {
+                self.globals.push((global, ABSENT));
+                let slot = match need {
+                    Need::Common => &mut self.common,
+                    Need::Send => &mut self.send,
+                    Need::Wire => &mut self.wire,
+                    Need::Optional => return,
+                };
+                slot.get_or_insert(error);
+            }
+        }
+    }
+}
+
+/// The first of `names` that `look_up` finds, or the error for the first one.
+fn first_found<T>(
+    names: &[&'static str],
+    look_up: impl Fn(&str) -> Result<T, BtfError>,
+) -> Result<(&'static str, T), BtfError> {
+    let mut first_error = None;
+    for name in names {
+        match look_up(name) {
+            Ok(found) => return Ok((name, found)),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Err(first_error.unwrap_or_else(|| BtfError::NoStruct(String::new())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first bytes of `sock_common` are an ABI of a kind; FACTS says 0, 12
+    /// and 16 on every kernel tried.
+    #[test]
+    fn running_kernel_has_every_member_that_is_needed() {
+        let blob = std::fs::read("/sys/kernel/btf/vmlinux").expect("this kernel has BTF");
+        let layout = Layout::resolve(&Btf::parse(&blob).unwrap());
+        assert_eq!(
+            (layout.common, layout.send, layout.wire),
+            (None, None, None)
+        );
+        let global = |name| {
+            layout
+                .globals
+                .iter()
+                .find(|(found, _)| *found == name)
+                .unwrap()
+                .1
+        };
+        assert_eq!(global("SKC_DADDR"), 0);
+        assert_eq!(global("SKC_DPORT"), 12);
+        assert_eq!(global("SKC_FAMILY"), 16);
+        assert_eq!(global("MSG_ITER"), 16);
+    }
+}

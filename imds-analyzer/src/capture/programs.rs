@@ -1,0 +1,274 @@
+//! Loading the eBPF programs and attaching them.
+
+use std::borrow::BorrowMut;
+
+use aya::{
+    Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned,
+    maps::{HashMap, MapData, MapError},
+    programs::{
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, KProbe, Program,
+        ProgramError, RawTracePoint,
+    },
+};
+use imds_analyzer_common::{destination::DestinationKey, loss::LossCause};
+
+use super::{cgroup2::Cgroup2Root, layout::Layout, loss::LossCounters};
+
+/// The function that the send hooks are on.
+const HOOKED_FUNCTION: &str = "tcp_sendmsg";
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/imds-analyzer-ebpf"));
+
+/// Why the programs could not be loaded or attached.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramsError {
+    /// The object, its maps or its globals were refused.
+    #[error("the eBPF object was refused: {}", chain(.0))]
+    Object(#[from] aya::EbpfError),
+    /// A program was refused by the kernel.
+    #[error("{program}: {}", program_error(.source))]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// What the kernel said.
+        source: ProgramError,
+    },
+    /// A map was refused.
+    #[error("map {map}: {}", chain(.source))]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// What the kernel said.
+        source: MapError,
+    },
+    /// The kernel's BTF is not there for the programs that need it.
+    #[error("the kernel's BTF was refused: {0}")]
+    Btf(#[from] aya::BtfError),
+    /// The object lacks something: it was not built from this source.
+    #[error("the eBPF object has no {0}")]
+    Absent(&'static str),
+}
+
+/// What the kernel said of a program, without the verifier's log: that goes to
+/// the diagnostics at debug level, because it has hundreds of lines.
+fn program_error(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => {
+            tracing::debug!(%verifier_log, "the verifier's log");
+            format!("loading was refused: {io_error}")
+        }
+        other => chain(other),
+    }
+}
+
+/// An error with its causes, which aya's messages leave out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}
+
+/// What the programs are told beside the layout of the kernel.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Destinations to watch.
+    pub destinations: Vec<DestinationKey>,
+    /// Inode of the one network namespace to watch; `None` for all.
+    pub netns: Option<u32>,
+    /// Size of the ring buffer in bytes: a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// Whether programs explain themselves through aya-log.
+    pub debug: bool,
+}
+
+/// Loaded programs. Dropping them detaches them.
+pub struct Programs {
+    ebpf: Ebpf,
+}
+
+impl Programs {
+    /// Loads the object: maps are created and filled, nothing is attached.
+    ///
+    /// `wire` says whether [`attach_wire`](Self::attach_wire) will be called.
+    ///
+    /// # Errors
+    /// If the kernel refuses the object or a map.
+    pub fn load(settings: &Settings, layout: &Layout, wire: bool) -> Result<Self, ProgramsError> {
+        let mut globals = layout.globals.clone();
+        let port = common_port(&settings.destinations);
+        globals.push(("WATCHED_PORT", port));
+        globals.push(("WATCHED_NETNS", settings.netns.unwrap_or(0)));
+        globals.push(("WIRE_HOOKED", u32::from(wire)));
+        globals.push(("DEBUG", u32::from(settings.debug)));
+
+        let mut loader = EbpfLoader::new();
+        // There is nothing to relocate: offsets come as globals.
+        loader.btf(None);
+        loader.verifier_log_level(if std::env::var_os("VLOG").is_some() {
+            VerifierLogLevel::DEBUG
+        } else {
+            VerifierLogLevel::DISABLE
+        });
+        loader.map_max_entries("CHUNKS", settings.ring_bytes);
+        for (name, value) in &globals {
+            loader.override_global(name, value, true);
+        }
+        let mut ebpf = loader.load(OBJECT)?;
+
+        let map = ebpf
+            .map_mut("DESTINATIONS")
+            .ok_or(ProgramsError::Absent("map DESTINATIONS"))?;
+        fill(map, &settings.destinations).map_err(|source| ProgramsError::Map {
+            map: "DESTINATIONS",
+            source,
+        })?;
+        Ok(Self { ebpf })
+    }
+
+    /// Attaches the raw tracepoint that streams begin and end at.
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    pub fn attach_lifecycle(&mut self) -> Result<(), ProgramsError> {
+        self.with("inet_sock_set_state", |program: &mut RawTracePoint| {
+            program.load()?;
+            program.attach("inet_sock_set_state").map(drop)
+        })
+    }
+
+    /// Attaches `fexit` and `fentry` to `tcp_sendmsg`, in this order: an end
+    /// without an entry is nothing, an entry without an end is a loss.
+    ///
+    /// # Errors
+    /// If the kernel refuses one of them. On arm64 before 6.4 they load and do
+    /// not attach (ENOTSUPP, errno 524).
+    pub fn attach_fentry(&mut self) -> Result<(), ProgramsError> {
+        let btf = Btf::from_sys_fs()?;
+        self.with("tcp_sendmsg_fexit", |program: &mut FExit| {
+            program.load(HOOKED_FUNCTION, &btf)?;
+            program.attach().map(drop)
+        })?;
+        self.with("tcp_sendmsg_fentry", |program: &mut FEntry| {
+            program.load(HOOKED_FUNCTION, &btf)?;
+            program.attach().map(drop)
+        })
+    }
+
+    /// Attaches a kretprobe and a kprobe to `tcp_sendmsg`.
+    ///
+    /// # Errors
+    /// If the kernel refuses one of them.
+    pub fn attach_kprobe(&mut self) -> Result<(), ProgramsError> {
+        for name in ["tcp_sendmsg_kretprobe", "tcp_sendmsg_kprobe"] {
+            self.with(name, |program: &mut KProbe| {
+                program.load()?;
+                program.attach(HOOKED_FUNCTION, 0).map(drop)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Attaches `cgroup_skb/egress` to the root of the cgroup2 hierarchy.
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    pub fn attach_wire(&mut self, root: &Cgroup2Root) -> Result<(), ProgramsError> {
+        self.with("imds_egress", |program: &mut CgroupSkb| {
+            program.load()?;
+            // Links stack whatever the mode; bpf_link_create takes no flags.
+            let mode = CgroupAttachMode::Single;
+            program
+                .attach(root, CgroupSkbAttachType::Egress, mode)
+                .map(drop)
+        })
+    }
+
+    /// Takes the ring buffer.
+    ///
+    /// # Errors
+    /// If it was taken before.
+    pub fn take_ring(&mut self) -> Result<aya::maps::RingBuf<MapData>, ProgramsError> {
+        self.take("CHUNKS")
+    }
+
+    /// Takes the loss counters.
+    ///
+    /// # Errors
+    /// If they were taken before.
+    pub fn take_losses(&mut self) -> Result<LossCounters, ProgramsError> {
+        self.take("LOSSES").map(LossCounters::new)
+    }
+
+    /// The loaded object, for aya-log.
+    pub fn ebpf_mut(&mut self) -> &mut Ebpf {
+        self.ebpf.borrow_mut()
+    }
+
+    fn take<M>(&mut self, map: &'static str) -> Result<M, ProgramsError>
+    where
+        M: TryFrom<aya::maps::Map, Error = MapError>,
+    {
+        let taken = self.ebpf.take_map(map).ok_or(ProgramsError::Absent(map))?;
+        M::try_from(taken).map_err(|source| ProgramsError::Map { map, source })
+    }
+
+    fn with<'a, P: 'a>(
+        &'a mut self,
+        name: &'static str,
+        act: impl FnOnce(&mut P) -> Result<(), ProgramError>,
+    ) -> Result<(), ProgramsError>
+    where
+        &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+    {
+        let program = self
+            .ebpf
+            .program_mut(name)
+            .ok_or(ProgramsError::Absent(name))?;
+        <&mut P>::try_from(program)
+            .and_then(act)
+            .map_err(|source| ProgramsError::Program {
+                program: name,
+                source,
+            })
+    }
+}
+
+/// The port that all destinations share, or 0.
+fn common_port(destinations: &[DestinationKey]) -> u32 {
+    match destinations {
+        [first, rest @ ..] if rest.iter().all(|other| other.port == first.port) => first.port,
+        _ => 0,
+    }
+}
+
+/// [`DestinationKey`] as aya wants a key: `Pod` cannot be implemented for a type
+/// of another crate.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Key(DestinationKey);
+
+// SAFETY: DestinationKey is repr(C) without padding (asserted where it is
+// defined), and every bit pattern of its integers is valid.
+unsafe impl aya::Pod for Key {}
+
+fn fill(map: &mut aya::maps::Map, destinations: &[DestinationKey]) -> Result<(), MapError> {
+    let mut map: HashMap<&mut MapData, Key, u32> = HashMap::try_from(map)?;
+    for destination in destinations {
+        map.insert(Key(*destination), 1, 0)?;
+    }
+    Ok(())
+}
+
+/// Every cause has its slot in the map that the programs define.
+const _: () = assert!(LossCause::ALL.len() == 7);

@@ -1,0 +1,169 @@
+//! The configuration file: what it may say, and its defaults.
+//!
+//! `systemd/imds-analyzer.toml` documents every key. Flags win over the file,
+//! the file over the defaults. A missing default file is fine, a missing named
+//! one is an error, and so is a key nobody knows: a misspelt limit must not
+//! silently stay at its default.
+
+mod error;
+mod value;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use value::{HeartbeatInterval, Output, RingBufferBytes};
+
+/// The file that is read when none is named.
+pub const DEFAULT_PATH: &str = "/etc/imds-analyzer/imds-analyzer.toml";
+
+/// Everything the file can set. Empty strings mean "not set", so that every
+/// key has a default that can be written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How to hook into the kernel.
+    pub backend: Backend,
+    /// Format of the records.
+    pub format: Format,
+    /// Where the records go.
+    pub output: Output,
+    /// Capture only this network namespace: a path like `/run/netns/NAME`.
+    #[serde(with = "value::empty_is_none")]
+    pub netns: Option<PathBuf>,
+    /// Seconds between two heartbeats.
+    pub heartbeat_interval_s: HeartbeatInterval,
+    /// Size of the ring buffer between kernel and user space, bytes.
+    pub ring_buffer_bytes: RingBufferBytes,
+    /// Bounds on memory.
+    pub limits: Limits,
+    /// Name of the host in the records, instead of the kernel's.
+    pub host: HostOverride,
+    /// Where in the cloud the host is, instead of what its disk says.
+    pub cloud: CloudOverride,
+}
+
+/// How to hook into the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// The first of fentry, kprobe and cgroup that attaches.
+    #[default]
+    Auto,
+    /// fentry and fexit on tcp_sendmsg.
+    Fentry,
+    /// kprobe and kretprobe on tcp_sendmsg.
+    Kprobe,
+    /// Egress of the cgroup2 root.
+    Cgroup,
+}
+
+/// Format of the records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// JSON; text if the output is a terminal.
+    #[default]
+    #[value(skip)]
+    Auto,
+    /// JSON Lines, docs/record-schema.md.
+    Json,
+    /// One readable line a record.
+    Text,
+    /// Lines like those of AWS's own packet analyzer.
+    Aws,
+}
+
+/// Bounds on what one host's traffic can make the analyzer hold in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Longest request head that is read, bytes. A longer one is a record
+    /// with version `unknown`.
+    #[serde(deserialize_with = "value::head_bytes")]
+    pub max_head_bytes: u32,
+    /// Connections followed at the same time; beyond that the one quiet for
+    /// longest is forgotten and counted.
+    #[serde(deserialize_with = "value::streams")]
+    pub max_streams: u32,
+    /// Bytes of unfinished requests that all connections together may hold.
+    #[serde(deserialize_with = "value::buffered_bytes")]
+    pub max_buffered_bytes: u32,
+    /// Seconds without a byte after which an unfinished request is given up.
+    #[serde(deserialize_with = "value::idle_timeout")]
+    pub idle_timeout_s: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_head_bytes: 32 << 10,
+            max_streams: 16_384,
+            max_buffered_bytes: 4 << 20,
+            idle_timeout_s: 120,
+        }
+    }
+}
+
+/// The host's name, set by hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostOverride {
+    /// `host.name` of the records.
+    #[serde(with = "value::empty_is_none")]
+    pub name: Option<String>,
+}
+
+/// The instance, set by hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloudOverride {
+    /// `cloud.instance_id` of the records.
+    #[serde(with = "value::empty_is_none")]
+    pub instance_id: Option<String>,
+    /// `cloud.region` of the records.
+    #[serde(with = "value::empty_is_none")]
+    pub region: Option<String>,
+}
+
+impl Config {
+    /// Reads the file that the user named, or else the one at
+    /// [`DEFAULT_PATH`] if there is one.
+    ///
+    /// # Errors
+    /// The named file can't be read, or a file says something that is not
+    /// understood.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_or_default(named, Path::new(DEFAULT_PATH))
+    }
+
+    fn load_or_default(named: Option<&Path>, default: &Path) -> Result<Self, ConfigError> {
+        let path = named.unwrap_or(default);
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            Err(source) => Err(ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Reads configuration text; `path` is only named in errors.
+    ///
+    /// # Errors
+    /// The text is not TOML, has a key nobody knows or a value out of range.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        error::refuse_unknown_keys(path, text)?;
+        toml::from_str(text).map_err(|error| ConfigError::from_toml(path, text, &error))
+    }
+}
+
+#[cfg(test)]
+mod tests;

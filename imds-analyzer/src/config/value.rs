@@ -1,0 +1,206 @@
+//! Values that can't hold nonsense: each refuses what is out of range, so that
+//! the error points at the place in the file.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
+
+/// Where the records go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Output {
+    /// Standard output, `-`.
+    #[default]
+    Stdout,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
+impl From<String> for Output {
+    fn from(text: String) -> Self {
+        if text == "-" {
+            Self::Stdout
+        } else {
+            Self::File(text.into())
+        }
+    }
+}
+
+impl From<Output> for String {
+    fn from(output: Output) -> Self {
+        output.to_string()
+    }
+}
+
+impl FromStr for Output {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text.to_owned().into())
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("-"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Seconds between two heartbeats, 1 to 86,400.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "u32")]
+pub struct HeartbeatInterval(u32);
+
+impl HeartbeatInterval {
+    /// In seconds.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for HeartbeatInterval {
+    fn default() -> Self {
+        Self(60)
+    }
+}
+
+impl TryFrom<i64> for HeartbeatInterval {
+    type Error = String;
+
+    fn try_from(seconds: i64) -> Result<Self, Self::Error> {
+        in_range(seconds, 1, 86_400, "seconds").map(Self)
+    }
+}
+
+impl From<HeartbeatInterval> for u32 {
+    fn from(interval: HeartbeatInterval) -> Self {
+        interval.0
+    }
+}
+
+/// Size of the ring buffer: a power of two and whole pages, which is what
+/// `BPF_MAP_TYPE_RINGBUF` takes (kernel/bpf/ringbuf.c, `ringbuf_map_alloc`).
+/// It is resident twice over, because the kernel maps the data pages twice in
+/// a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "u32")]
+pub struct RingBufferBytes(u32);
+
+impl RingBufferBytes {
+    const MAX: u32 = 1 << 30;
+
+    /// In bytes.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for RingBufferBytes {
+    fn default() -> Self {
+        Self(4 << 20)
+    }
+}
+
+impl TryFrom<i64> for RingBufferBytes {
+    type Error = String;
+
+    fn try_from(bytes: i64) -> Result<Self, Self::Error> {
+        let page = u32::try_from(rustix::param::page_size()).unwrap_or(1 << 16);
+        match in_range(bytes, page, Self::MAX, "bytes")? {
+            bytes if bytes.is_power_of_two() => Ok(Self(bytes)),
+            bytes => Err(format!(
+                "{bytes} is not a power of two; the next one is {}",
+                bytes.next_power_of_two()
+            )),
+        }
+    }
+}
+
+impl From<RingBufferBytes> for u32 {
+    fn from(size: RingBufferBytes) -> Self {
+        size.0
+    }
+}
+
+fn in_range(value: i64, min: u32, max: u32, unit: &str) -> Result<u32, String> {
+    u32::try_from(value)
+        .ok()
+        .filter(|value| (min..=max).contains(value))
+        .ok_or_else(|| format!("{value} is out of range: {min} to {max} {unit}"))
+}
+
+fn bounded<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    min: u32,
+    max: u32,
+    unit: &str,
+) -> Result<u32, D::Error> {
+    let value = i64::deserialize(deserializer)?;
+    in_range(value, min, max, unit).map_err(D::Error::custom)
+}
+
+/// `limits.max_head_bytes`
+pub(super) fn head_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 16 << 10, 1 << 20, "bytes")
+}
+
+/// `limits.max_streams`
+pub(super) fn streams<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 16, 65_536, "streams")
+}
+
+/// `limits.max_buffered_bytes`
+pub(super) fn buffered_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 1 << 20, 1 << 30, "bytes")
+}
+
+/// `limits.idle_timeout_s`
+pub(super) fn idle_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 1, 3_600, "seconds")
+}
+
+/// `""` for a string that is not set.
+pub(super) mod empty_is_none {
+    use std::path::{Path, PathBuf};
+
+    use serde::de::{Deserialize, Deserializer};
+    use serde::ser::Serializer;
+
+    /// What can be written as a string.
+    pub(crate) trait Text: From<String> {
+        fn text(&self) -> std::borrow::Cow<'_, str>;
+    }
+
+    impl Text for String {
+        fn text(&self) -> std::borrow::Cow<'_, str> {
+            self.as_str().into()
+        }
+    }
+
+    impl Text for PathBuf {
+        fn text(&self) -> std::borrow::Cow<'_, str> {
+            Path::to_string_lossy(self)
+        }
+    }
+
+    pub(crate) fn serialize<T: Text, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(value.as_ref().map(Text::text).as_deref().unwrap_or(""))
+    }
+
+    pub(crate) fn deserialize<'de, T: Text, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok((!text.is_empty()).then(|| T::from(text)))
+    }
+}

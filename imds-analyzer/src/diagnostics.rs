@@ -1,0 +1,132 @@
+//! What the analyzer says about itself, on standard error.
+//!
+//! Records go to the output, never here. Nothing that a watched process sent
+//! may be logged, at any level: a debug line is as good a leak as a record.
+
+use std::io::{self, IsTerminal};
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Environment variable with a level, or with directives as
+/// [`EnvFilter`] takes them: `info,imds_analyzer::capture=trace`.
+pub const LOG_VARIABLE: &str = "IMDS_ANALYZER_LOG";
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// What makes the analyzer end or lose data.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// Starting, stopping, what was chosen and why.
+    Info,
+    /// What each stage decides.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// A log filter that is not understood.
+#[derive(Debug, thiserror::Error)]
+#[error("{LOG_VARIABLE}={value:?} is no log level or filter: {source}")]
+pub struct FilterError {
+    value: String,
+    source: tracing_subscriber::filter::ParseError,
+}
+
+/// Starts the subscriber: the flag wins over [`LOG_VARIABLE`], the default is
+/// `info`. Colour only on a terminal and without `NO_COLOR`. Under journald
+/// (`JOURNAL_STREAM`) lines have no time of their own.
+///
+/// Does nothing if a subscriber is installed already, as it is in tests.
+///
+/// # Errors
+/// The environment variable is not understood.
+pub fn start(flag: Option<LogLevel>) -> Result<(), FilterError> {
+    let filter = filter(flag, std::env::var(LOG_VARIABLE).ok())?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(colour(io::stderr().is_terminal()));
+    // Another subscriber is no reason not to work.
+    let _ = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        builder.without_time().try_init()
+    } else {
+        builder.try_init()
+    };
+    Ok(())
+}
+
+/// Whether to write colour: only to a terminal that wants it
+/// (<https://no-color.org>).
+pub fn colour(is_terminal: bool) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    is_terminal && !set("NO_COLOR") && !dumb
+}
+
+fn filter(flag: Option<LogLevel>, variable: Option<String>) -> Result<EnvFilter, FilterError> {
+    match (flag, variable) {
+        (Some(level), _) => Ok(EnvFilter::default().add_directive(LevelFilter::from(level).into())),
+        (None, Some(value)) if !value.trim().is_empty() => EnvFilter::builder()
+            .parse(&value)
+            .map_err(|source| FilterError { value, source }),
+        _ => Ok(EnvFilter::default().add_directive(LevelFilter::INFO.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn max_level(flag: Option<LogLevel>, variable: Option<&str>) -> Option<LevelFilter> {
+        filter(flag, variable.map(str::to_owned))
+            .unwrap()
+            .max_level_hint()
+    }
+
+    #[test]
+    fn flag_wins_over_the_variable_and_that_over_the_default() {
+        assert_eq!(
+            max_level(Some(LogLevel::Error), Some("trace")),
+            Some(LevelFilter::ERROR)
+        );
+        assert_eq!(max_level(None, Some("debug")), Some(LevelFilter::DEBUG));
+        assert_eq!(max_level(None, Some("")), Some(LevelFilter::INFO));
+        assert_eq!(max_level(None, None), Some(LevelFilter::INFO));
+    }
+
+    #[test]
+    fn one_module_can_say_more() {
+        let level = max_level(None, Some("warn,imds_analyzer::stream=trace"));
+        assert_eq!(level, Some(LevelFilter::TRACE));
+    }
+
+    #[test]
+    fn variable_that_is_not_understood_is_named() {
+        let message = filter(None, Some("a=b=c".to_owned()))
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("IMDS_ANALYZER_LOG=\"a=b=c\""), "{message}");
+    }
+
+    #[test]
+    fn file_gets_no_colour() {
+        assert!(!colour(false));
+    }
+}

@@ -1,0 +1,195 @@
+//! Events that the tests of the sink and of the schema share: one of each with
+//! everything in it, and one of each with nothing that may be left out.
+
+use crate::record::*;
+
+pub(crate) fn origin() -> Origin {
+    Origin {
+        boot_id: Some("8b4a3c1e-0f6d-4f0e-9b57-2f5f6f2f7a11".to_owned()),
+        host: Some(Host {
+            name: "ip-10-0-0-1".to_owned(),
+        }),
+        cloud: Some(Cloud {
+            instance_id: Some("i-0123456789abcdef0".to_owned()),
+            region: Some("eu-central-1".to_owned()),
+        }),
+    }
+}
+
+/// A v1 call with every field.
+pub(crate) fn request() -> Request {
+    let ancestor = |pid, name: &str, command_line: &str| Ancestor {
+        pid,
+        name: name.to_owned(),
+        executable: Some(format!("/usr/bin/{name}")),
+        command_line: Some(command_line.to_owned()),
+    };
+    Request {
+        imds: Imds {
+            version: ImdsVersion::V1,
+            operation: Some(Operation::Metadata),
+            reason: Some("no_token".to_owned()),
+            credentials: Some(true),
+        },
+        http: Http {
+            method: Some("GET".to_owned()),
+            path: Some("/latest/meta-data/iam/security-credentials/Web".to_owned()),
+            host: Some("169.254.169.254".to_owned()),
+            user_agent: Some("curl/8.5.0".to_owned()),
+        },
+        lineage: "curl < bash < systemd".to_owned(),
+        process: Process {
+            pid: 3109,
+            tid: 3110,
+            start_time: Some("2026-11-22T04:32:51.900000Z".to_owned()),
+            name: "curl".to_owned(),
+            thread_name: Some("worker".to_owned()),
+            executable: Some("/usr/bin/curl".to_owned()),
+            args: Some(vec!["curl".to_owned(), "-s".to_owned()]),
+            user: User {
+                id: 0,
+                name: Some("root".to_owned()),
+            },
+            container: Some(Container {
+                id: "0123456789abcdef0123456789abcdef".to_owned(),
+                runtime: Some("docker".to_owned()),
+            }),
+            systemd_unit: Some("backup.service".to_owned()),
+            exited: true,
+        },
+        destination: Destination {
+            ip: "169.254.169.254".parse().unwrap(),
+            port: 80,
+        },
+        capture: Capture {
+            backend: "fentry".to_owned(),
+            netns: 4_026_531_840,
+            bytes: 96,
+            truncated: false,
+        },
+        ancestors: vec![
+            ancestor(3010, "bash", "bash /opt/backup.sh"),
+            ancestor(1, "systemd", "/sbin/init"),
+        ],
+        ancestors_truncated: true,
+    }
+}
+
+/// A call of which only what the kernel gave at the hook is known.
+pub(crate) fn bare_request() -> Request {
+    let full = request();
+    Request {
+        imds: Imds {
+            version: ImdsVersion::Unknown,
+            operation: None,
+            reason: None,
+            credentials: None,
+        },
+        http: Http::default(),
+        process: Process {
+            start_time: None,
+            thread_name: None,
+            executable: None,
+            args: None,
+            user: User {
+                id: 1000,
+                name: None,
+            },
+            container: None,
+            systemd_unit: None,
+            ..full.process
+        },
+        destination: Destination {
+            ip: "fd00:ec2::254".parse().unwrap(),
+            port: 80,
+        },
+        ancestors: Vec::new(),
+        ancestors_truncated: false,
+        ..full
+    }
+}
+
+fn counters() -> Counters {
+    Counters {
+        requests: RequestCounters {
+            v1: 12,
+            v2: 30,
+            unknown: 1,
+        },
+        chunks: 50,
+        bytes: 4_800,
+        reassembly: ReassemblyCounters {
+            duplicate_chunks: 1,
+            skipped_bytes: 2,
+            forgotten_streams: 3,
+            dropped_buffers: 4,
+        },
+        suppressed: 5,
+        lost: [("ring_full".into(), 7)].into(),
+    }
+}
+
+/// One event of each kind with every field.
+pub(crate) fn full() -> Vec<Event> {
+    vec![
+        Event::ImdsRequest(Box::new(request())),
+        Event::AnalyzerStarted(Started {
+            version: "0.1.0".to_owned(),
+            backend: "kprobe".to_owned(),
+            backends_not_taken: vec![NotTaken {
+                backend: "fentry".to_owned(),
+                reason: "attach: errno 524".to_owned(),
+            }],
+            kernel_release: Some("6.1.0-42-cloud-arm64".to_owned()),
+            heartbeat_interval_s: 60,
+        }),
+        Event::AnalyzerStopped(Stopped {
+            reason: Some("SIGTERM".to_owned()),
+            counters: counters(),
+        }),
+        Event::CaptureLoss(Loss {
+            cause: "ring_full".into(),
+            count: 3,
+            total: 7,
+        }),
+        Event::Heartbeat(Heartbeat {
+            heartbeat_interval_s: 60,
+            counters: counters(),
+        }),
+    ]
+}
+
+/// One event of each kind with nothing that may be absent.
+pub(crate) fn bare() -> Vec<Event> {
+    vec![
+        Event::ImdsRequest(Box::new(bare_request())),
+        Event::AnalyzerStarted(Started {
+            version: "0.1.0".to_owned(),
+            backend: "cgroup".to_owned(),
+            backends_not_taken: Vec::new(),
+            kernel_release: None,
+            heartbeat_interval_s: 1,
+        }),
+        Event::AnalyzerStopped(Stopped::default()),
+        Event::CaptureLoss(Loss {
+            cause: OUTPUT_BLOCKED.into(),
+            count: 1,
+            total: 1,
+        }),
+        Event::Heartbeat(Heartbeat {
+            heartbeat_interval_s: 1,
+            ..Heartbeat::default()
+        }),
+    ]
+}
+
+/// `2026-11-22T04:32:51.949123Z`
+pub(crate) fn record<'a>(origin: &'a Origin, event: &'a Event) -> Record<'a> {
+    Record {
+        timestamp: jiff::Timestamp::from_microsecond(1_795_321_971_949_123).unwrap(),
+        seq: 17,
+        boottime_us: 81_234_567,
+        origin,
+        event,
+    }
+}

@@ -1,0 +1,155 @@
+//! For people: one line a record, what matters first.
+//!
+//! ```text
+//! 2026-11-22 04:32:51.949Z  IMDSv1!  GET /latest/meta-data/  curl < backup.sh < cron < systemd  pid=3109 user=root unit=cron.service
+//! ```
+
+use std::fmt::Write as _;
+
+use super::escape::push_plain;
+use crate::clock;
+use crate::record::{Counters, Event, ImdsVersion, Loss, Record, Request, Started};
+
+/// Where a call to IMDS goes unless the line says otherwise.
+const USUAL_DESTINATION: (&str, u16) = ("169.254.169.254", 80);
+
+const RED: &str = "\x1b[1;31m";
+const YELLOW: &str = "\x1b[33m";
+const DIM: &str = "\x1b[2m";
+const RESET: &str = "\x1b[0m";
+
+/// One line, without its newline.
+pub(super) fn line(record: &Record<'_>, colour: bool) -> String {
+    let (label, paint) = match record.event {
+        Event::ImdsRequest(request) => match request.imds.version {
+            ImdsVersion::V1 => ("IMDSv1!", RED),
+            ImdsVersion::V2 => ("IMDSv2 ", ""),
+            ImdsVersion::Unknown => ("IMDS?  ", YELLOW),
+        },
+        Event::AnalyzerStarted(_) => ("started", DIM),
+        Event::AnalyzerStopped(_) => ("stopped", DIM),
+        Event::CaptureLoss(_) => ("LOST   ", YELLOW),
+        Event::Heartbeat(_) => ("alive  ", DIM),
+    };
+    let (paint, reset) = if colour && !paint.is_empty() {
+        (paint, RESET)
+    } else {
+        ("", "")
+    };
+    let mut line = format!(
+        "{}  {paint}{label}{reset}  ",
+        clock::utc_short(record.timestamp)
+    );
+    match record.event {
+        Event::ImdsRequest(request) => push_request(&mut line, request),
+        Event::AnalyzerStarted(started) => push_started(&mut line, started),
+        Event::AnalyzerStopped(stopped) => {
+            if let Some(reason) = &stopped.reason {
+                push_plain(&mut line, reason);
+                line.push_str(": ");
+            }
+            push_counters(&mut line, &stopped.counters);
+        }
+        Event::CaptureLoss(Loss {
+            cause,
+            count,
+            total,
+        }) => {
+            let _ = write!(line, "{count} × ");
+            push_plain(&mut line, cause);
+            let _ = write!(line, " ({total} since the start)");
+        }
+        Event::Heartbeat(heartbeat) => push_counters(&mut line, &heartbeat.counters),
+    }
+    line
+}
+
+fn push_request(line: &mut String, request: &Request) {
+    let Request {
+        imds,
+        http,
+        process,
+        destination,
+        ..
+    } = request;
+    match (&http.method, &http.path) {
+        (None, None) => line.push_str("(not read)"),
+        (method, path) => {
+            push_plain(line, method.as_deref().unwrap_or("?"));
+            line.push(' ');
+            push_plain(line, path.as_deref().unwrap_or("?"));
+        }
+    }
+    line.push_str("  ");
+    push_plain(line, &request.lineage);
+    let _ = write!(line, "  pid={}", process.pid);
+    match &process.user.name {
+        Some(name) => push_value(line, "user", name),
+        None => push_value(line, "uid", &process.user.id.to_string()),
+    }
+    if let Some(unit) = &process.systemd_unit {
+        push_value(line, "unit", unit);
+    }
+    if let Some(container) = &process.container {
+        let id: String = container.id.chars().take(12).collect();
+        let runtime = container
+            .runtime
+            .as_deref()
+            .map(|runtime| format!("{runtime}:"));
+        push_value(line, "container", &(runtime.unwrap_or_default() + &id));
+    }
+    let ip = destination.ip.to_string();
+    if (ip.as_str(), destination.port) != USUAL_DESTINATION {
+        let to = std::net::SocketAddr::new(destination.ip, destination.port);
+        push_value(line, "to", &to.to_string());
+    }
+    if let Some(reason) = &imds.reason {
+        push_value(line, "reason", reason);
+    }
+    if imds.credentials == Some(true) {
+        line.push_str(" credentials");
+    }
+    if process.exited {
+        line.push_str(" exited");
+    }
+}
+
+fn push_started(line: &mut String, started: &Started) {
+    let mut text = format!(
+        "imds-analyzer {}, {} backend",
+        started.version, started.backend
+    );
+    if let Some(release) = &started.kernel_release {
+        let _ = write!(text, ", kernel {release}");
+    }
+    let _ = write!(text, ", heartbeat every {} s", started.heartbeat_interval_s);
+    for not_taken in &started.backends_not_taken {
+        let _ = write!(text, "; not {}: {}", not_taken.backend, not_taken.reason);
+    }
+    push_plain(line, &text);
+}
+
+fn push_counters(line: &mut String, counters: &Counters) {
+    let requests = counters.requests;
+    let lost: u64 = counters.lost.values().sum();
+    let _ = write!(
+        line,
+        "{} v1, {} v2, {} unknown, {lost} lost",
+        requests.v1, requests.v2, requests.unknown
+    );
+    if counters.suppressed > 0 {
+        let _ = write!(line, ", {} suppressed", counters.suppressed);
+    }
+}
+
+/// ` key=value`, quoted where a blank could be taken for the next key.
+fn push_value(line: &mut String, key: &str, value: &str) {
+    let _ = write!(line, " {key}=");
+    if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=') {
+        line.push('"');
+        push_plain(line, &value.replace('"', "\\\""));
+        line.push('"');
+    } else {
+        push_plain(line, value);
+    }
+}

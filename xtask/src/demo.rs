@@ -1,0 +1,27 @@
+//! `cargo xtask demo`: from a fresh clone to real IMDS calls being caught.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use crate::binaries::{Binaries, HOST_TARGET};
+use crate::command::{line, privileged};
+use crate::progress::step;
+use crate::setup;
+
+/// Sets up what is missing, builds, and becomes the demo.
+///
+/// The demo replaces this process rather than being its child, so Ctrl-C and
+/// `kill` reach the one that has to clean up, and nobody dies before it.
+pub(crate) fn run() -> Result<ExitCode> {
+    // Before minutes of building, not after.
+    privileged("true").context("the demo loads eBPF programs and makes a network namespace")?;
+    setup::run()?;
+    let binaries = step("build", || Binaries::build(HOST_TARGET))?;
+    eprintln!("==> demo");
+    let mut demo = privileged(&binaries.tests)?;
+    demo.args(["demo", "--analyzer"]).arg(&binaries.analyzer);
+    let error = demo.exec();
+    Err(error).with_context(|| format!("cannot start `{}`", line(&demo)))
+}

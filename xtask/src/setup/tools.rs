@@ -1,0 +1,87 @@
+//! The programs that tests, demo and VM run.
+
+use anyhow::{Result, bail};
+
+use super::{apt, missing, present};
+use crate::command::find_program;
+
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+    purpose: &'static str,
+}
+
+/// What has to be there besides Rust. The VM image takes its Python, curl and
+/// so on from these packages too.
+const TOOLS: &[Tool] = &[
+    tool(
+        "qemu-system-x86_64",
+        "qemu-system-x86",
+        "boots the test kernels",
+    ),
+    tool("ip", "iproute2", "network namespaces of tests and demo"),
+    tool("curl", "curl", "test client"),
+    tool("wget", "wget", "test client"),
+    tool("python3", "python3", "test client"),
+    tool("perl", "perl", "test client"),
+    tool("busybox", "busybox-static", "the VM's small programs"),
+    tool("dpkg-deb", "dpkg", "unpacks the test kernels"),
+    tool("systemd-analyze", "systemd", "verifies the units"),
+];
+
+const fn tool(program: &'static str, package: &'static str, purpose: &'static str) -> Tool {
+    Tool {
+        program,
+        package,
+        purpose,
+    }
+}
+
+/// Installs the tools that are missing, or fails with the list of them.
+pub(super) fn ensure() -> Result<()> {
+    if apt::available() {
+        ensure_packages()
+    } else {
+        require_programs()
+    }
+}
+
+fn ensure_packages() -> Result<()> {
+    let packages: Vec<_> = TOOLS.iter().map(|tool| tool.package).collect();
+    let installed = apt::installed(&packages)?;
+    let mut wanted = Vec::new();
+    for tool in TOOLS {
+        match installed.get(tool.package) {
+            Some(version) => present(tool.package, version),
+            None => {
+                missing(tool.package, tool.purpose);
+                wanted.push(tool.package);
+            }
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    apt::install(&wanted)
+}
+
+fn require_programs() -> Result<()> {
+    let mut wanted = Vec::new();
+    for tool in TOOLS {
+        match find_program(tool.program) {
+            Some(path) => present(tool.program, &path.display().to_string()),
+            None => {
+                missing(tool.program, tool.purpose);
+                wanted.push(format!("  {:<20} {}", tool.program, tool.purpose));
+            }
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "this system has no apt, so install these programs with its own package manager \
+         (busybox must be the static one) and run `cargo xtask setup` again:\n{}",
+        wanted.join("\n")
+    )
+}

@@ -1,0 +1,65 @@
+//! `cargo xtask test`: everything that has to hold before a change is merged.
+//!
+//! Every step runs whatever became of the ones before it. At the end there is
+//! one table, and a last line that counts all cases: `N passed, N failed`.
+
+mod cases;
+mod lints;
+mod report;
+mod suites;
+mod units;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use crate::binaries::{Binaries, HOST_TARGET};
+use crate::kernel;
+use crate::setup;
+use report::Report;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Leave the virtual machine out: the quick loop
+    #[arg(long)]
+    no_vm: bool,
+}
+
+/// Runs the subcommand.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let mut report = Report::default();
+    report.check("setup", setup::run);
+    report.check("format", lints::format);
+    report.check("clippy", lints::clippy);
+    report.check("clippy (eBPF)", lints::clippy_ebpf);
+    report.cases("unit tests", lints::unit_tests);
+
+    // The same static build on this machine and, where it is an x86_64 one, in the VM.
+    let mut binaries = None;
+    report.check("build", || {
+        binaries = Some(Binaries::build(HOST_TARGET)?);
+        Ok(())
+    });
+    let built = || binaries.as_ref().context("not run: the build failed");
+    report.check("systemd units", || units::verify(&built()?.analyzer));
+    report.cases("suite, this kernel", || suites::on_this_machine(built()?));
+    if !args.no_vm {
+        let kernel = kernel::by_name(kernel::DEFAULT).map_err(anyhow::Error::msg)?;
+        report.cases(&format!("suite, VM {}", kernel.name), || {
+            let of_guest;
+            let binaries = if kernel.machine.target == HOST_TARGET {
+                built()?
+            } else {
+                of_guest = Binaries::build(kernel.machine.target)?;
+                &of_guest
+            };
+            suites::in_vm(kernel, binaries)
+        });
+    }
+    print!("{report}");
+    Ok(if report.total().failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
