@@ -53,9 +53,10 @@ fn url(case: &str, number: u64) -> String {
 }
 
 const IMDS: &str = "169.254.169.254";
-/// No configuration, no progress, no proxy, no output.
-const CURL: [&str; 6] = ["-q", "-s", "--noproxy", "*", "-o", "/dev/null"];
+/// No configuration, no progress, no proxy.
+const CURL: [&str; 4] = ["-q", "-s", "--noproxy", "*"];
 
+/// Runs curl; what it was answered is its output.
 fn curl(netns: &Netns, arguments: &[&str]) -> Result<Ran> {
     let program = find_program("curl").context("this suite needs curl")?;
     let arguments: Vec<&str> = CURL.iter().chain(arguments).copied().collect();
@@ -100,8 +101,6 @@ fn curl_with_token_is_v2(case: &mut Case<'_>) -> Result<()> {
     let put = curl(
         netns,
         &[
-            "-o",
-            "-",
             "-X",
             "PUT",
             "-H",
@@ -128,19 +127,7 @@ fn curl_with_token_is_v2(case: &mut Case<'_>) -> Result<()> {
 
 fn curl_with_several_urls_is_a_record_for_each(case: &mut Case<'_>) -> Result<()> {
     let urls: Vec<String> = (1..=3).map(|number| url(case.name, number)).collect();
-    // `-o` holds for one URL.
-    let ran = curl(
-        &case.session.netns,
-        &[
-            &urls[0],
-            "-o",
-            "/dev/null",
-            &urls[1],
-            "-o",
-            "/dev/null",
-            &urls[2],
-        ],
-    )?;
+    let ran = curl(&case.session.netns, &[&urls[0], &urls[1], &urls[2]])?;
     let connections: Vec<u64> = case.entries(3)?.iter().map(|e| e.connection).collect();
     ensure!(
         connections.iter().all(|one| *one == connections[0]),
@@ -255,7 +242,7 @@ fn scripts_above_a_caller_are_its_ancestors(case: &mut Case<'_>) -> Result<()> {
     std::fs::write(
         &inner,
         format!(
-            "echo $$\n{} {} '{}' &\necho $!\nwait\necho over\n",
+            "echo $$\n{} {} '{}' >/dev/null &\necho $!\nwait\necho over\n",
             curl.display(),
             CURL.join(" ").replace('*', "'*'"),
             url(case.name, 1)

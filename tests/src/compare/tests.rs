@@ -1,0 +1,200 @@
+//! The comparer must be able to fail.
+
+use super::*;
+use crate::record::Ancestor;
+
+fn sender() -> Sender {
+    Sender {
+        pid: 7,
+        tid: Some(7),
+        name: "curl".into(),
+        args: Some(vec!["curl".into()]),
+        uid: 0,
+        above: vec![5],
+        lingers: true,
+    }
+}
+
+fn expected(number: u64, version: Version) -> Expected {
+    Expected {
+        method: Some("GET".into()),
+        target: Some(format!("/?case=c&n={number}").into_bytes()),
+        loose_target: false,
+        version,
+        sender: sender(),
+    }
+}
+
+fn record(number: u64, version: &str) -> Request {
+    Request {
+        seq: number,
+        version: version.into(),
+        operation: Some("metadata".into()),
+        reason: None,
+        method: Some("GET".into()),
+        path: Some(format!("/?case=c&n={number}")),
+        pid: 7,
+        tid: 7,
+        name: "curl".into(),
+        args: Some(vec!["curl".into()]),
+        uid: 0,
+        exited: false,
+        lineage: "curl < suite < init".into(),
+        ancestors: [5, 1]
+            .map(|pid| Ancestor {
+                pid,
+                name: "x".into(),
+                command_line: None,
+            })
+            .to_vec(),
+        ip: "169.254.169.254".into(),
+        port: 80,
+        backend: "cgroup".into(),
+        netns: 1,
+    }
+}
+
+fn both() -> Vec<Expected> {
+    vec![expected(1, Version::V1), expected(2, Version::V2(None))]
+}
+
+#[test]
+fn equal_sides_have_no_difference() {
+    let records = [record(2, "v2"), record(1, "v1")];
+    assert_eq!(compare(&both(), &records), []);
+}
+
+#[test]
+fn missing_record_is_told() {
+    let found = compare(&both(), &[record(1, "v1")]);
+    assert!(matches!(found[..], [Difference::Missing(_)]), "{found:?}");
+}
+
+#[test]
+fn invented_record_is_told() {
+    let records = [record(1, "v1"), record(2, "v2"), record(3, "v1")];
+    let found = compare(&both(), &records);
+    assert!(matches!(found[..], [Difference::Invented(_)]), "{found:?}");
+}
+
+#[test]
+fn second_record_is_told() {
+    let mut second = record(1, "v1");
+    second.seq = 3;
+    let found = compare(&both(), &[record(1, "v1"), record(2, "v2"), second]);
+    assert!(matches!(found[..], [Difference::Twice(_)]), "{found:?}");
+}
+
+#[test]
+fn unknown_is_a_miss_unless_expected() {
+    let mut unknown = record(1, "unknown");
+    unknown.reason = Some("not_http".into());
+    let found = compare(&[expected(1, Version::V1)], &[unknown.clone()]);
+    assert!(
+        matches!(
+            found[..],
+            [Difference::Wrong {
+                field: "version",
+                ..
+            }]
+        ),
+        "{found:?}"
+    );
+    unknown.path = None;
+    let garbage = [Expected::unknown(sender(), &["not_http"])];
+    assert_eq!(compare(&garbage, &[unknown.clone()]), []);
+    let other = [Expected::unknown(sender(), &["cut_off"])];
+    assert_eq!(compare(&other, &[unknown.clone()]).len(), 1);
+    unknown.reason = None;
+    assert_eq!(
+        compare(&[Expected::unknown(sender(), &[])], &[unknown]).len(),
+        1
+    );
+}
+
+#[test]
+fn wrong_version_is_wrong_in_both_directions() {
+    for (wanted, said) in [
+        (Version::V1, "v2"),
+        (Version::V2(None), "v1"),
+        (Version::RightOrUnknown(Known::V1), "v2"),
+        (Version::RightOrUnknown(Known::V2), "v1"),
+        (Version::Unknown(&[]), "v1"),
+        (Version::V2(Some("empty_token")), "v2"),
+    ] {
+        let found = compare(&[expected(1, wanted)], &[record(1, said)]);
+        assert!(
+            matches!(
+                found[..],
+                [Difference::Wrong {
+                    field: "version",
+                    ..
+                }]
+            ),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn every_field_that_is_compared_can_be_wrong() {
+    type Spoil = fn(&mut Request);
+    let spoilt: [(&str, Spoil); 11] = [
+        ("pid", |r| r.pid = 8),
+        ("tid", |r| r.tid = 8),
+        ("name", |r| {
+            r.name = "wget".into();
+            r.lineage = "wget".into();
+        }),
+        ("args", |r| r.args = Some(vec!["wget".into()])),
+        ("args", |r| r.args = None),
+        ("uid", |r| r.uid = 1),
+        ("exited", |r| r.exited = true),
+        ("ancestors", |r| drop(r.ancestors.remove(0))),
+        ("last ancestor", |r| drop(r.ancestors.pop())),
+        ("lineage", |r| r.lineage = "other".into()),
+        ("path", |r| r.path = Some("/x?case=c&n=1".into())),
+    ];
+    for (field, spoil) in spoilt {
+        let mut record = record(1, "v1");
+        spoil(&mut record);
+        let found = compare(&[expected(1, Version::V1)], &[record]);
+        assert!(
+            matches!(&found[..], [Difference::Wrong { field: told, .. }] if *told == field),
+            "{field}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn wrong_operation_is_told() {
+    let mut put = expected(1, Version::V2(None));
+    put.method = Some("PUT".into());
+    put.target = Some(b"/latest/api/token".to_vec());
+    let mut said = record(1, "v2");
+    said.method = Some("PUT".into());
+    said.path = Some("/latest/api/token".into());
+    let found = compare(&[put], &[said]);
+    assert!(
+        matches!(
+            found[..],
+            [Difference::Wrong {
+                field: "operation",
+                ..
+            }]
+        ),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn same_request_by_two_senders_is_paired_by_sender() {
+    let mut second = expected(1, Version::V1);
+    second.sender.pid = 8;
+    second.sender.tid = None;
+    let mut other = record(1, "v1");
+    other.pid = 8;
+    other.seq = 2;
+    let wanted = [second, expected(1, Version::V1)];
+    assert_eq!(compare(&wanted, &[record(1, "v1"), other]), []);
+}
