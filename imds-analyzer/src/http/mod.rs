@@ -227,14 +227,26 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     })
 }
 
+/// Length of the empty lines that `bytes` begin with. A server ignores them
+/// before a request line (RFC 9112 section 2.2).
+pub fn empty_lines(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        match &bytes[at..] {
+            [b'\n', ..] => at += 1,
+            [b'\r', b'\n', ..] => at += 2,
+            _ => return at,
+        }
+    }
+}
+
 /// Whether `bytes` begin with a whole, well-formed request line.
 pub fn begins_with_request_line(bytes: &[u8]) -> bool {
     RequestLine::parse(bytes).is_some()
 }
 
-/// Whether a request head can still begin like this, judged by the method and,
-/// when the first line is whole, by all of it. Costs no more than the first
-/// line if that is short, and [`MAX_METHOD`] bytes if it has no end.
+/// Whether a request line can still come of these bytes, judged by the method.
+/// Looks at 33 bytes at most.
 pub fn may_begin_request(bytes: &[u8]) -> bool {
     let method = bytes
         .iter()
