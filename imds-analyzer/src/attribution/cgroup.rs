@@ -73,7 +73,10 @@ fn container(path: &str) -> Option<Container> {
 }
 
 fn is_id(text: &str) -> bool {
-    text.len() == ID_LEN && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == ID_LEN
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The deepest unit in the path that is a service or a scope.
@@ -111,9 +114,16 @@ mod tests {
 
     #[test]
     fn docker_container_is_named_with_and_without_systemd() {
-        for path in [format!("/system.slice/docker-{ID}.scope"), format!("/docker/{ID}")] {
+        for path in [
+            format!("/system.slice/docker-{ID}.scope"),
+            format!("/docker/{ID}"),
+        ] {
             let (id, runtime, _) = found(&format!("0::{path}\n"));
-            assert_eq!((id.as_deref(), runtime.as_deref()), (Some(ID), Some("docker")), "{path}");
+            assert_eq!(
+                (id.as_deref(), runtime.as_deref()),
+                (Some(ID), Some("docker")),
+                "{path}"
+            );
         }
     }
 
@@ -131,7 +141,13 @@ mod tests {
 
     #[test]
     fn nothing_is_made_of_other_paths() {
-        for cgroup in ["", "0::/\n", "garbage", "0::/user.slice\n", &format!("0::/{ID}0\n")] {
+        for cgroup in [
+            "",
+            "0::/\n",
+            "garbage",
+            "0::/user.slice\n",
+            &format!("0::/{ID}0\n"),
+        ] {
             assert_eq!(found(cgroup), (None, None, None), "{cgroup}");
         }
     }

@@ -14,7 +14,7 @@ mod users;
 
 use std::{path::PathBuf, rc::Rc};
 
-use crate::{capture::Task, clock::Clock, clock, record, redact};
+use crate::{capture::Task, clock, clock::Clock, record, redact};
 
 use cache::Cache;
 use chain::Chain;
@@ -81,12 +81,19 @@ impl Attributor {
             None => self.proc.parent_of_gone(task),
         };
         let chain = Chain::follow(&self.proc, parent);
-        let place = live.as_ref().map(|process| cgroup::Place::of(&process.cgroup));
+        let place = live
+            .as_ref()
+            .map(|process| cgroup::Place::of(&process.cgroup));
         let place = place.unwrap_or_default();
 
         let name = redact::text(&task.process_name);
         let lineage = std::iter::once(name.as_str())
-            .chain(chain.ancestors.iter().map(|ancestor| ancestor.name.as_str()))
+            .chain(
+                chain
+                    .ancestors
+                    .iter()
+                    .map(|ancestor| ancestor.name.as_str()),
+            )
             .collect::<Vec<_>>()
             .join(" < ");
         let user_name = match place.container {

@@ -114,7 +114,10 @@ fn split_args(cmdline: &[u8]) -> Vec<Vec<u8>> {
         return Vec::new();
     }
     let cmdline = cmdline.strip_suffix(b"\0").unwrap_or(cmdline);
-    cmdline.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()
+    cmdline
+        .split(|&byte| byte == 0)
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 #[cfg(test)]
@@ -123,7 +126,10 @@ mod tests {
 
     #[test]
     fn arguments_end_with_a_nul_each() {
-        assert_eq!(split_args(b"curl\0-s\0\0"), [b"curl".to_vec(), b"-s".to_vec(), vec![]]);
+        assert_eq!(
+            split_args(b"curl\0-s\0\0"),
+            [b"curl".to_vec(), b"-s".to_vec(), vec![]]
+        );
     }
 
     #[test]

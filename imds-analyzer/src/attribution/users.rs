@@ -44,11 +44,13 @@ fn parse(passwd: &[u8]) -> HashMap<u32, String> {
     let mut names = HashMap::new();
     for line in passwd.split(|&byte| byte == b'\n') {
         let mut fields = line.split(|&byte| byte == b':');
-        let (Some(name), Some(_), Some(uid)) = (fields.next(), fields.next(), fields.next())
-        else {
+        let (Some(name), Some(_), Some(uid)) = (fields.next(), fields.next(), fields.next()) else {
             continue;
         };
-        if let Some(uid) = std::str::from_utf8(uid).ok().and_then(|uid| uid.parse().ok()) {
+        if let Some(uid) = std::str::from_utf8(uid)
+            .ok()
+            .and_then(|uid| uid.parse().ok())
+        {
             names.entry(uid).or_insert_with(|| redact::text(name));
         }
     }
@@ -61,7 +63,8 @@ mod tests {
 
     #[test]
     fn first_line_with_a_uid_names_it() {
-        let names = parse(b"root:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/:/bin/sh\nnobody:x:65534");
+        let names =
+            parse(b"root:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/:/bin/sh\nnobody:x:65534");
         assert_eq!(names[&0], "root");
         assert_eq!(names[&65534], "nobody");
     }

@@ -8,6 +8,7 @@
 pub mod backend;
 pub mod btf;
 pub mod cgroup2;
+pub mod debug_log;
 pub mod layout;
 pub mod loss;
 pub mod privilege;

@@ -173,7 +173,14 @@ mod tests {
         bytes.extend_from_slice(&header.address);
         bytes.extend_from_slice(&header.task.start_boottime_ns.to_ne_bytes());
         bytes.extend_from_slice(&header.task.parent_start_boottime_ns.to_ne_bytes());
-        for word in [header.task.parent_tgid, header.task.tgid, header.task.tid, header.task.uid, header.task.gid, 0] {
+        for word in [
+            header.task.parent_tgid,
+            header.task.tgid,
+            header.task.tid,
+            header.task.uid,
+            header.task.gid,
+            0,
+        ] {
             bytes.extend_from_slice(&word.to_ne_bytes());
         }
         bytes.extend_from_slice(&header.task.thread_name);
