@@ -161,8 +161,8 @@ fn random(text: &[u8], start: usize, end: usize, spans: &mut Spans) {
     }
     // A secret access key may hold slashes and still be a part of a path.
     let mut first = 0;
-    for &(_, to) in &segments {
-        while to - segments[first].0 > RANDOM_LENGTH {
+    for (at, &(_, to)) in segments.iter().enumerate() {
+        while first < at && to - segments[first].0 > RANDOM_LENGTH {
             first += 1;
         }
         let from = segments[first].0;
