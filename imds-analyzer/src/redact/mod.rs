@@ -6,13 +6,13 @@
 //! readable, because a command line without its words names nobody.
 //!
 //! A value is a secret because of
-//! - the name it is given to ([`names`]): `name=value`, `name: value`,
+//! - the name it is given to (`names`): `name=value`, `name: value`,
 //!   `"name": "value"`, `--name value`, over two arguments, in a shell script
-//!   that is one argument, in scripts within scripts ([`words`], [`pairs`]);
+//!   that is one argument, in scripts within scripts (`words`, `pairs`);
 //! - its place: the password of a URL or of `user:password` options, the option
-//!   of a program that takes a password ([`words`]);
+//!   of a program that takes a password (`words`);
 //! - its shape: tokens with known prefixes, PEM blocks, long random-looking
-//!   strings ([`shapes`]). Access key ids are no secrets by themselves and are
+//!   strings (`shapes`). Access key ids are no secrets by themselves and are
 //!   replaced all the same: nobody needs them to find a caller.
 //!
 //! In a script, `$NAME` and `$(…)` are left, as they hold nothing yet. When in

@@ -1,5 +1,5 @@
 //! Names with values, wherever they are in a text: `name=value` in queries, forms
-//! and assignments, `name: value` in headers, JSON and YAML; and the passwords of
+//! and assignments (`name%3Dvalue` in a URL within a URL), `name: value` in headers, JSON and YAML; and the passwords of
 //! URLs.
 
 use std::ops::Range;
@@ -15,7 +15,7 @@ pub(super) fn find(text: &[u8], spans: &mut Spans) {
     // In a text of several words, `$NAME` is a variable.
     let script = text.iter().any(u8::is_ascii_whitespace);
     let mut found_to = 0;
-    for at in memchr::memchr2_iter(b'=', b':', text) {
+    for at in memchr::memchr3_iter(b'=', b':', b'%', text) {
         if at < found_to {
             continue;
         }
@@ -33,6 +33,13 @@ pub(super) fn find(text: &[u8], spans: &mut Spans) {
 
 /// The value behind the separator at `at`, if the name before it is a secret's.
 fn value_of_secret(text: &[u8], at: usize, script: bool) -> Option<Range<usize>> {
+    let (separator, after) = match &text[at..] {
+        [b'%', b'3', b'D' | b'd', ..] => (b'=', at + 3),
+        [b'%', b'3', b'A' | b'a', ..] => (b':', at + 3),
+        [b'%', ..] => return None,
+        [separator, ..] => (*separator, at + 1),
+        [] => return None,
+    };
     let before = text[..at].trim_ascii_end();
     let spaced = before.len() < at;
     let unquoted = before
@@ -48,23 +55,23 @@ fn value_of_secret(text: &[u8], at: usize, script: bool) -> Option<Range<usize>>
         .take_while(|&&byte| names::is_name_byte(byte))
         .count();
     let (before, name) = before.split_at(before.len() - length);
-    if !names::is_secret(name) || (text[at] == b':' && is_in_arn(before)) {
+    if !names::is_secret(name) || (separator == b':' && is_in_arn(before)) {
         return None;
     }
 
     // `==`, `=>`, `:=`.
-    let mut start = at + 1;
+    let mut start = after;
     while matches!(text.get(start), Some(b'=' | b'>')) {
         start += 1;
     }
-    if text[at] == b':' || spaced || name_is_quoted {
+    if separator == b':' || spaced || name_is_quoted {
         start += text[start..].len() - text[start..].trim_ascii_start().len();
     }
     if script && is_reference_at(text, start) {
         return None;
     }
     // A quoted `name: value`: the quote ends the value.
-    if text[at] == b':' && !name_is_quoted {
+    if separator == b':' && !name_is_quoted {
         let quote = before
             .last()
             .copied()
@@ -109,6 +116,7 @@ fn bare_value_end(text: &[u8], start: usize) -> usize {
                 at += 2;
                 continue;
             }
+            b'%' if text[at..].starts_with(b"%26") => true,
             b'&' | b';' | b',' => another_pair_follows(&text[at + 1..]),
             b'"' | b'\'' | b'`' | b')' | b']' | b'}' | b'>' => {
                 !text.get(at + 1).is_some_and(u8::is_ascii_alphanumeric)

@@ -77,6 +77,14 @@ fn values_are_found_in_queries_forms_and_json() {
             "/x?X-aws-ec2-metadata-token:CANARY",
             "/x?X-aws-ec2-metadata-token:[REDACTED]",
         ),
+        (
+            "/?to=http%3A%2F%2Fh%3Ftoken%3DCANARY%26x%3D1",
+            "/?to=http%3A%2F%2Fh%3Ftoken%3D[REDACTED]%26x%3D1",
+        ),
+        (
+            "/?x-aws-ec2-metadata%2Dtoken%3aCANARY",
+            "/?x-aws-ec2-metadata%2Dtoken%3a[REDACTED]",
+        ),
         ("config[password]=CANARY", "config[password]=[REDACTED]"),
         (
             "user=u&password=CANARY&x=1",
@@ -303,6 +311,14 @@ fn scripts_in_one_argument_are_read_like_arguments() {
         ),
         ("PASSWORD='$CANARY' ./run", "PASSWORD=[REDACTED] ./run"),
         ("export TOKEN=CANARY; next", "export TOKEN=[REDACTED]; next"),
+        (
+            "x --password \\\n CANARY y",
+            "x --password \\\\\\n [REDACTED] y",
+        ),
+        (
+            "unset AWS_SESSION_TOKEN; curl h",
+            "unset AWS_SESSION_TOKEN; curl h",
+        ),
         ("x --password CANARY\ny", "x --password [REDACTED]\\ny"),
         (
             "python3 -c \"h={'X-aws-ec2-metadata-token': 'CANARY'}\"",
@@ -357,6 +373,22 @@ fn variables_and_substitutions_of_scripts_stay_readable() {
 fn secrets_are_known_by_their_shape() {
     let imds = "AQAEAHh4X1".to_owned() + &"aB3_-x".repeat(8) + "==";
     let jwt = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+    // Put together here, so that nobody takes this file for a leak.
+    let filler = "aB3dE5fG7hJ9".repeat(3);
+    let prefixed = [
+        "ghp_",
+        "github_pat_",
+        "glpat-",
+        "xoxb-",
+        "sk-ant-",
+        "npm_",
+        "hvs.",
+        "AIza",
+    ];
+    let prefixed: Vec<String> = prefixed
+        .iter()
+        .map(|prefix| format!("{prefix}{filler}"))
+        .collect();
     let session = "IQoJb3JpZ2luX2VjEJr//////////wEaCXVzLWVhc3QtMSJHMEUCIQDk4vT9Zq7nW0xY2LsB1mPf8RkQ/3uHc6aJdE5tGiVwZyK9oXrN7";
     for secret in [
         imds.as_str(),
@@ -365,12 +397,10 @@ fn secrets_are_known_by_their_shape() {
         session,
         "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         "AKIAIOSFODNN7EXAMPLE",
-        "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
-        "github_pat_11ABCDEFG0aBcDeFgHiJkL",
-        "glpat-aBcDeFgHiJkLmNoPqRsT",
-        "xoxb-123456789012-abcdefghij",
-        "sk-ant-REDACTED",
-    ] {
+    ]
+    .into_iter()
+    .chain(prefixed.iter().map(String::as_str))
+    {
         for (before, after) in [
             ("", ""),
             ("x ", " y"),

@@ -74,6 +74,8 @@ struct Word<'a> {
     /// Which argument it is in, and where there.
     arg: usize,
     offset: usize,
+    /// A separator of commands is before it.
+    begins_command: bool,
 }
 
 /// What the last word says of the next.
@@ -96,6 +98,7 @@ pub(super) fn find(args: &[&[u8]], spans: &mut [Spans]) {
         text,
         arg,
         offset: 0,
+        begins_command: arg == 0,
     });
     sequence(&mut words, spans, 0);
 }
@@ -108,7 +111,10 @@ fn sequence<'a>(words: &mut dyn Iterator<Item = Word<'a>>, spans: &mut [Spans], 
         let word = if depth > 0 { word.unquoted() } else { word };
         let text = word.text;
         let script = depth > 0 || text.iter().any(u8::is_ascii_whitespace);
-        let expected = std::mem::replace(&mut next, Next::Anything);
+        let mut expected = std::mem::replace(&mut next, Next::Anything);
+        if word.begins_command {
+            expected = Next::Anything;
+        }
         let is_secret = match expected {
             Next::Header if names::is_scheme(text) => {
                 next = Next::Header;
@@ -141,10 +147,11 @@ fn sequence<'a>(words: &mut dyn Iterator<Item = Word<'a>>, spans: &mut [Spans], 
                 .iter()
                 .any(|b| b.is_ascii_whitespace() || b"\"'\\".contains(b))
         {
-            let mut inner = shell_words(text).map(|range| Word {
+            let mut inner = shell_words(text).map(|(begins_command, range)| Word {
                 text: &text[range.clone()],
                 arg: word.arg,
                 offset: word.offset + range.start,
+                begins_command,
             });
             sequence(&mut inner, spans, depth + 1);
         }
@@ -264,16 +271,23 @@ impl Word<'_> {
     }
 }
 
-/// The words of a shell script, with their quotes. Quoting is followed as far as
-/// it decides where a word ends; escaped quotes, as in a script within a script,
-/// are quotes.
-fn shell_words(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+/// The words of a shell script, with their quotes, and whether each begins a
+/// command. Quoting is followed as far as it decides where a word ends; escaped
+/// quotes, as in a script within a script, are quotes.
+fn shell_words(text: &[u8]) -> impl Iterator<Item = (bool, Range<usize>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        at += text[at..]
-            .iter()
-            .take_while(|byte| ends_word(**byte))
-            .count();
+        let mut begins_command = at == 0;
+        while let Some(&byte) = text.get(at) {
+            if text[at..].starts_with(b"\\\n") {
+                at += 2;
+            } else if ends_word(byte) {
+                begins_command |= !matches!(byte, b' ' | b'\t');
+                at += 1;
+            } else {
+                break;
+            }
+        }
         let start = at;
         while let Some(&byte) = text.get(at) {
             let escaped = byte == b'\\' && matches!(text.get(at + 1), Some(b'"' | b'\''));
@@ -294,7 +308,7 @@ fn shell_words(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
             }
         }
         at = at.min(text.len());
-        (start < at).then_some(start..at)
+        (start < at).then_some((begins_command, start..at))
     })
 }
 
