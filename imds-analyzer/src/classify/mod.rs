@@ -7,7 +7,7 @@
 //!
 //! | request | version | operation |
 //! |---|---|---|
-//! | `PUT` to the token path, see [`path`] | v2 | token |
+//! | `PUT` to the token path, see `path` | v2 | token |
 //! | any other with the token header, its value empty or not | v2 | metadata |
 //! | any other without it (a TTL header alone does not count) | v1 | metadata |
 
