@@ -37,6 +37,11 @@ pub const MISSING_OVERSIZED: u32 = 3;
 pub struct TaskFacts {
     /// Start of the process on the boot-time clock, nanoseconds.
     pub start_boottime_ns: u64,
+    /// Start of its parent, so that the ancestors can be followed from there when
+    /// the process itself is gone.
+    pub parent_start_boottime_ns: u64,
+    /// Process id of its parent; 0 for PID 1.
+    pub parent_tgid: u32,
     /// Process id (thread group), initial PID namespace.
     pub tgid: u32,
     /// Thread id, initial PID namespace.
@@ -45,6 +50,8 @@ pub struct TaskFacts {
     pub uid: u32,
     /// Effective group id, initial user namespace.
     pub gid: u32,
+    /// Padding, zero.
+    pub reserved: u32,
     /// `comm` of the thread, NUL-terminated.
     pub thread_name: [u8; COMM_LEN],
     /// `comm` of the process's main thread, NUL-terminated.
@@ -86,8 +93,8 @@ pub struct RecordHeader {
 /// Size of [`RecordHeader`] in bytes.
 pub const HEADER_LEN: usize = size_of::<RecordHeader>();
 
-const _: () = assert!(size_of::<TaskFacts>() == 56, "no padding");
-const _: () = assert!(HEADER_LEN == 128, "no padding");
+const _: () = assert!(size_of::<TaskFacts>() == 72, "no padding");
+const _: () = assert!(HEADER_LEN == 144, "no padding");
 
 impl RecordHeader {
     /// Reads a header and the bytes it announces from one ring-buffer record.
@@ -111,10 +118,13 @@ impl RecordHeader {
             address: fields.array()?,
             task: TaskFacts {
                 start_boottime_ns: fields.u64()?,
+                parent_start_boottime_ns: fields.u64()?,
+                parent_tgid: fields.u32()?,
                 tgid: fields.u32()?,
                 tid: fields.u32()?,
                 uid: fields.u32()?,
                 gid: fields.u32()?,
+                reserved: fields.u32()?,
                 thread_name: fields.array()?,
                 process_name: fields.array()?,
             },

@@ -28,8 +28,6 @@ globals! {
     WATCHED_PORT = 80;
     /// Inode of the one network namespace to watch, or 0 for all.
     WATCHED_NETNS = 0;
-    /// Whether hooks on `tcp_sendmsg` deliver bytes, so that the wire is only a witness.
-    SEND_HOOKED = 0;
     /// Whether a program on the wire is attached.
     WIRE_HOOKED = 0;
     /// Whether the programs explain themselves through aya-log.
@@ -99,6 +97,8 @@ globals! {
     TASK_CRED = ABSENT;
     /// `task_struct.group_leader`
     TASK_GROUP_LEADER = ABSENT;
+    /// `task_struct.real_parent`
+    TASK_REAL_PARENT = ABSENT;
     /// `task_struct.start_boottime`
     TASK_START_BOOTTIME = ABSENT;
     /// `mm_struct.owner` (kernels with CONFIG_MEMCG)

@@ -28,13 +28,19 @@ pub fn current() -> u64 {
 pub fn facts() -> TaskFacts {
     let task = sender(current());
     let leader = kernel::read(task, &globals::TASK_GROUP_LEADER).unwrap_or(task);
+    let parent: u64 = kernel::read(leader, &globals::TASK_REAL_PARENT).unwrap_or(0);
+    let parent_leader = kernel::read(parent, &globals::TASK_GROUP_LEADER).unwrap_or(parent);
     let cred: u64 = kernel::read(task, &globals::TASK_CRED).unwrap_or(0);
     TaskFacts {
         start_boottime_ns: kernel::read(leader, &globals::TASK_START_BOOTTIME).unwrap_or(0),
+        parent_start_boottime_ns: kernel::read(parent_leader, &globals::TASK_START_BOOTTIME)
+            .unwrap_or(0),
+        parent_tgid: kernel::read(parent, &globals::TASK_TGID).unwrap_or(0),
         tgid: kernel::read(task, &globals::TASK_TGID).unwrap_or(0),
         tid: kernel::read(task, &globals::TASK_PID).unwrap_or(0),
         uid: kernel::read(cred, &globals::CRED_EUID).unwrap_or(0),
         gid: kernel::read(cred, &globals::CRED_EGID).unwrap_or(0),
+        reserved: 0,
         thread_name: comm(task),
         process_name: comm(leader),
     }

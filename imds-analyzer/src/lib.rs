@@ -6,6 +6,7 @@
 
 pub mod attribution;
 pub mod capture;
+pub mod check;
 pub mod classify;
 pub mod cli;
 pub mod clock;
@@ -13,7 +14,10 @@ pub mod config;
 pub mod diagnostics;
 pub mod host;
 pub mod http;
+pub mod netns;
+pub mod pipeline;
 pub mod record;
 pub mod redact;
+pub mod run;
 pub mod sink;
 pub mod stream;

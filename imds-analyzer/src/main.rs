@@ -1,43 +1,29 @@
 //! The command line of imds-analyzer.
-use imds_analyzer::capture::*;
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    tracing_subscriber::fmt()
-        .with_env_filter(std::env::var("L").unwrap_or("warn,imds_analyzer=debug".into()))
-        .with_writer(std::io::stderr)
-        .init();
-    let args: Vec<String> = std::env::args().collect();
-    let netns = std::fs::metadata(&args[1])
-        .map(|m| std::os::unix::fs::MetadataExt::ino(&m) as u32)
-        .ok();
-    let o = backend::Options {
-        backend: args.get(2).map(|s| s.parse().unwrap()),
-        destinations: vec![Destination {
-            ip: "169.254.169.254".parse().unwrap(),
-            port: 80,
-        }],
-        netns,
-        ring_bytes: 4 << 20,
-        debug: false,
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use imds_analyzer::{
+    check,
+    cli::{Cli, Command, exit},
+    diagnostics, run,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = diagnostics::start(cli.log_level) {
+        eprintln!("imds-analyzer: {error}");
+        return ExitCode::from(exit::USAGE);
+    }
+    let done = match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(args),
     };
-    let t = std::time::Instant::now();
-    let mut c = match backend::start(&o) {
-        Ok(c) => c,
-        Err(e) => {
-            eprintln!("{e}");
-            std::process::exit(1)
+    match done {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(error) => {
+            eprintln!("imds-analyzer: {error:#}");
+            ExitCode::from(exit::FAILED)
         }
-    };
-    eprintln!(
-        "ready {} {:?} {:?} {:?}",
-        c.backend,
-        c.refusals,
-        c.witness_refused,
-        t.elapsed()
-    );
-    let mut r = ring::Ring::new(c.programs.take_ring().unwrap()).unwrap();
-    loop {
-        r.next_batch(|e| println!("{e:?}")).await.unwrap();
-        println!("{:?}", c.losses.grown());
     }
 }

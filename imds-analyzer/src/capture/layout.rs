@@ -57,6 +57,12 @@ const MEMBERS: &[Entry] = &[
     ("TASK_COMM", Need::Common, "task_struct", &["comm"]),
     ("TASK_CRED", Need::Common, "task_struct", &["cred"]),
     (
+        "TASK_REAL_PARENT",
+        Need::Common,
+        "task_struct",
+        &["real_parent"],
+    ),
+    (
         "TASK_GROUP_LEADER",
         Need::Common,
         "task_struct",

@@ -8,6 +8,7 @@
 pub mod backend;
 pub mod btf;
 pub mod cgroup2;
+pub mod debug_log;
 pub mod layout;
 pub mod loss;
 pub mod privilege;
@@ -43,6 +44,8 @@ pub struct Task {
     pub tid: u32,
     /// Start of the process, nanoseconds on the boot-time clock.
     pub start_boottime_ns: u64,
+    /// Its parent.
+    pub parent: Parent,
     /// Effective user id.
     pub uid: u32,
     /// Effective group id.
@@ -51,6 +54,15 @@ pub struct Task {
     pub thread_name: Vec<u8>,
     /// Name of the process: `comm` of its main thread.
     pub process_name: Vec<u8>,
+}
+
+/// The parent of a process at the moment of its send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parent {
+    /// Process id in the initial PID namespace; 0 if there is none.
+    pub tgid: u32,
+    /// Start of the process, nanoseconds on the boot-time clock.
+    pub start_boottime_ns: u64,
 }
 
 /// What a chunk holds for its range of the stream.

@@ -9,7 +9,7 @@ use imds_analyzer_common::record::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{Chunk, Destination, Event, MissingCause, Payload, StreamId, Task};
+use super::{Chunk, Destination, Event, MissingCause, Parent, Payload, StreamId, Task};
 
 /// Records that are handled before other work gets a turn.
 const BATCH: usize = 256;
@@ -122,6 +122,10 @@ fn decode_task(facts: &TaskFacts) -> Task {
         tgid: facts.tgid,
         tid: facts.tid,
         start_boottime_ns: facts.start_boottime_ns,
+        parent: Parent {
+            tgid: facts.parent_tgid,
+            start_boottime_ns: facts.parent_start_boottime_ns,
+        },
         uid: facts.uid,
         gid: facts.gid,
         thread_name: until_nul(&facts.thread_name),
@@ -168,11 +172,14 @@ mod tests {
         }
         bytes.extend_from_slice(&header.address);
         bytes.extend_from_slice(&header.task.start_boottime_ns.to_ne_bytes());
+        bytes.extend_from_slice(&header.task.parent_start_boottime_ns.to_ne_bytes());
         for word in [
+            header.task.parent_tgid,
             header.task.tgid,
             header.task.tid,
             header.task.uid,
             header.task.gid,
+            0,
         ] {
             bytes.extend_from_slice(&word.to_ne_bytes());
         }
@@ -200,10 +207,13 @@ mod tests {
             address: DestinationKey::v4([169, 254, 169, 254], 80).address,
             task: TaskFacts {
                 start_boottime_ns: 12,
+                parent_start_boottime_ns: 11,
+                parent_tgid: 1,
                 tgid: 13,
                 tid: 14,
                 uid: 15,
                 gid: 16,
+                reserved: 0,
                 thread_name: *b"worker\0garbage!!",
                 process_name: *b"java\0\0\0\0\0\0\0\0\0\0\0\0",
             },

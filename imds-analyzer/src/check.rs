@@ -1,0 +1,210 @@
+//! `imds-analyzer check`: can this host be watched, and how?
+
+use std::{fs, io::Write as _, path::Path};
+
+use anyhow::bail;
+
+use crate::{
+    capture::{
+        backend::{self, Backend, Options},
+        cgroup2::Cgroup2Root,
+        privilege,
+    },
+    cli::CheckArgs,
+    host, run,
+};
+
+/// Inode of no namespace: probes attach to the whole host and must see nothing.
+const NO_NETNS: u32 = 1;
+
+/// Ring buffer of a probe, bytes: the smallest on every page size.
+const PROBE_RING: u32 = 64 * 1024;
+
+/// What was found of one thing that capturing needs.
+struct Finding {
+    thing: &'static str,
+    fine: bool,
+    text: String,
+}
+
+impl Finding {
+    fn of<E: std::fmt::Display>(thing: &'static str, result: Result<String, E>) -> Self {
+        match result {
+            Ok(text) => Self {
+                thing,
+                fine: true,
+                text,
+            },
+            Err(error) => Self {
+                thing,
+                fine: false,
+                text: error.to_string(),
+            },
+        }
+    }
+}
+
+/// Prints one line for each thing, then the backend that `auto` takes.
+///
+/// # Errors
+/// If the host cannot be watched.
+pub fn check(_args: &CheckArgs) -> anyhow::Result<()> {
+    let mut findings = vec![kernel(), btf(), capabilities(), proc_access(), cgroup2()];
+    let mut taken = None;
+    let privileged = privilege::missing_for_capture().is_empty();
+    if privileged {
+        for backend in Backend::ALL {
+            let probed = probe(backend);
+            if probed.is_ok() && taken.is_none() {
+                taken = Some(backend);
+            }
+            findings.push(Finding::of(backend.as_str(), probed));
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    for finding in &findings {
+        let mark = if finding.fine { "ok" } else { "no" };
+        // Somebody who reads only the first lines is no failure.
+        let _ = writeln!(out, "{mark}  {:<14}{}", finding.thing, finding.text);
+    }
+    match taken {
+        Some(backend) => {
+            let _ = writeln!(
+                out,
+                "This host can be watched: --backend auto takes {backend}."
+            );
+            Ok(())
+        }
+        None if privileged => bail!("this host cannot be watched: see the lines marked `no`"),
+        None => bail!(
+            "cannot tell whether this host can be watched: this process lacks {}; try again as root",
+            privilege::missing_for_capture().join(", ")
+        ),
+    }
+}
+
+/// Attaches a backend for a moment, watching nothing.
+fn probe(backend: Backend) -> Result<String, String> {
+    let options = Options {
+        backend: Some(backend),
+        destinations: run::imds_destinations(),
+        netns: Some(NO_NETNS),
+        ring_bytes: PROBE_RING,
+        debug: false,
+    };
+    match backend::start(&options) {
+        Ok(capture) => Ok(match (backend, capture.witness_refused) {
+            (Backend::Cgroup, _) => "attaches to the cgroup2 root".to_owned(),
+            (_, None) => "attaches to tcp_sendmsg, with a witness on the wire".to_owned(),
+            (_, Some(reason)) => {
+                format!("attaches to tcp_sendmsg, without a witness on the wire: {reason}")
+            }
+        }),
+        Err(backend::CaptureError::AllRefused(refusals)) => Err(refusals
+            .into_iter()
+            .map(|refusal| refusal.reason)
+            .collect::<Vec<_>>()
+            .join("; ")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn kernel() -> Finding {
+    let release = host::kernel_release(Path::new("/")).unwrap_or_else(|| "unknown".to_owned());
+    let old = is_before_5_8(&release);
+    Finding {
+        thing: "kernel",
+        fine: !old,
+        text: if old {
+            format!("{release}: the ring buffer needs 5.8 or later")
+        } else {
+            release
+        },
+    }
+}
+
+/// Whether a release is older than the BPF ring buffer. A hint for the reader;
+/// what decides is whether the programs attach.
+fn is_before_5_8(release: &str) -> bool {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) < (5, 8),
+        _ => false,
+    }
+}
+
+fn btf() -> Finding {
+    let found = backend::kernel_layout().map(|layout| {
+        let missing = [layout.common, layout.send, layout.wire];
+        let missing: Vec<String> = missing
+            .into_iter()
+            .flatten()
+            .map(|error| error.to_string())
+            .collect();
+        if missing.is_empty() {
+            "has every member that the programs need".to_owned()
+        } else {
+            missing.join("; ")
+        }
+    });
+    Finding::of("btf", found)
+}
+
+fn capabilities() -> Finding {
+    let missing = privilege::missing_for_capture();
+    Finding {
+        thing: "capabilities",
+        fine: missing.is_empty(),
+        text: if missing.is_empty() {
+            "all that capture needs".to_owned()
+        } else {
+            format!("this process lacks {}", missing.join(", "))
+        },
+    }
+}
+
+fn proc_access() -> Finding {
+    let others = privilege::may_read_others();
+    let hidden = fs::read_link("/proc/1/exe").is_err() && !others;
+    Finding {
+        thing: "/proc",
+        fine: !hidden,
+        text: if hidden {
+            "executables of other users cannot be read: CAP_SYS_PTRACE is missing".to_owned()
+        } else {
+            "processes of every user can be read".to_owned()
+        },
+    }
+}
+
+fn cgroup2() -> Finding {
+    let found = Cgroup2Root::open().map(|root| match root.path {
+        Some(path) => format!("root at {}", path.display()),
+        None => "not mounted; mounted privately when needed".to_owned(),
+    });
+    Finding::of("cgroup2", found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_before_the_ring_buffer_are_named() {
+        for old in ["5.7.19-200.fc32", "4.14.355-275.603.amzn2.x86_64", "5.4.0"] {
+            assert!(is_before_5_8(old), "{old}");
+        }
+        for recent in [
+            "5.8.0",
+            "5.10.0-46-cloud-amd64",
+            "6.1.0",
+            "6.18.44-fc",
+            "7.3.4+deb13",
+            "?",
+        ] {
+            assert!(!is_before_5_8(recent), "{recent}");
+        }
+    }
+}

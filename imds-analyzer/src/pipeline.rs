@@ -1,0 +1,155 @@
+//! From what the kernel side saw to the events of the log.
+//!
+//! This is where the stages meet, in the order that data flows: reassembly,
+//! parsing, classification, attribution, redaction. No I/O but attribution's.
+
+use crate::{
+    attribution::Attributor,
+    capture::{self, Payload, backend::Backend},
+    classify,
+    http::RequestHead,
+    record::{self, Event, ImdsVersion},
+    redact,
+    stream::{Captured, Head, Limits, Reassembler},
+};
+
+/// The stages and what they counted.
+pub struct Pipeline {
+    reassembler: Reassembler,
+    attributor: Attributor,
+    backend: Backend,
+    counters: record::Counters,
+    captured: Vec<Captured>,
+}
+
+impl Pipeline {
+    /// Stages that hold nothing yet.
+    pub fn new(limits: Limits, attributor: Attributor, backend: Backend) -> Self {
+        Self {
+            reassembler: Reassembler::new(limits),
+            attributor,
+            backend,
+            counters: record::Counters::default(),
+            captured: Vec::new(),
+        }
+    }
+
+    /// Takes an event of the kernel side at `now_ns` of the boot-time clock, and
+    /// hands over the events that it completes, each with its own time.
+    pub fn take(&mut self, event: capture::Event, now_ns: u64, emit: &mut impl FnMut(u64, Event)) {
+        match event {
+            capture::Event::Chunk(chunk) => {
+                self.counters.chunks += 1;
+                if let Payload::Bytes(bytes) = &chunk.payload {
+                    self.counters.bytes += bytes.len() as u64;
+                }
+                self.reassembler.push(chunk, &mut self.captured);
+            }
+            capture::Event::Closed { stream, time_ns } => {
+                self.reassembler.close(stream, time_ns, &mut self.captured);
+            }
+        }
+        self.describe_captured(now_ns, emit);
+    }
+
+    /// Gives up what has waited too long.
+    pub fn expire(&mut self, now_ns: u64, emit: &mut impl FnMut(u64, Event)) {
+        self.reassembler.expire(now_ns, &mut self.captured);
+        self.describe_captured(now_ns, emit);
+    }
+
+    /// When [`expire`](Self::expire) next has something to do, on the boot-time clock.
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.reassembler.next_expiry()
+    }
+
+    /// Capture has ended: hands over what is unfinished.
+    pub fn finish(&mut self, now_ns: u64, emit: &mut impl FnMut(u64, Event)) {
+        self.reassembler.drain_all(&mut self.captured);
+        self.describe_captured(now_ns, emit);
+    }
+
+    /// Counts a loss that the kernel side reports.
+    pub fn count_loss(&mut self, cause: &'static str, total: u64) {
+        self.counters.lost.insert(cause.into(), total);
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> record::Counters {
+        let reassembly = self.reassembler.counters();
+        record::Counters {
+            reassembly: record::ReassemblyCounters {
+                duplicate_chunks: reassembly.duplicate_chunks,
+                skipped_bytes: reassembly.skipped_bytes,
+                forgotten_streams: reassembly.forgotten_streams,
+                dropped_buffers: reassembly.dropped_buffers,
+            },
+            ..self.counters.clone()
+        }
+    }
+
+    fn describe_captured(&mut self, now_ns: u64, emit: &mut impl FnMut(u64, Event)) {
+        let mut captured = std::mem::take(&mut self.captured);
+        for request in captured.drain(..) {
+            let time_ns = request.time_ns;
+            let request = self.describe(&request, now_ns);
+            let counter = match request.imds.version {
+                ImdsVersion::V1 => &mut self.counters.requests.v1,
+                ImdsVersion::V2 => &mut self.counters.requests.v2,
+                ImdsVersion::Unknown => &mut self.counters.requests.unknown,
+            };
+            *counter += 1;
+            emit(time_ns, Event::ImdsRequest(Box::new(request)));
+        }
+        // The vector is kept for its memory.
+        self.captured = captured;
+    }
+
+    fn describe(&mut self, request: &Captured, now_ns: u64) -> record::Request {
+        let (imds, http) = match &request.head {
+            Head::Complete(bytes) => match RequestHead::parse(bytes) {
+                Ok(head) => (classify::classify(&head), describe_head(&head)),
+                // Reassembly parsed it before; a second opinion must not be a v1.
+                Err(_) => (classify::unknown("malformed_head"), record::Http::default()),
+            },
+            Head::Broken { reason, prefix } => {
+                let head = RequestHead::parse_prefix(prefix);
+                let http = head.as_ref().map(describe_head).unwrap_or_default();
+                (classify::unknown(reason.as_str()), http)
+            }
+        };
+        let sender = self.attributor.attribute(&request.task, now_ns);
+        record::Request {
+            imds,
+            http,
+            lineage: sender.lineage.clone(),
+            process: sender.process.clone(),
+            destination: record::Destination {
+                ip: request.destination.ip,
+                port: request.destination.port,
+            },
+            capture: record::Capture {
+                backend: self.backend.as_str().to_owned(),
+                netns: request.netns,
+                bytes: request.bytes,
+                truncated: request.truncated,
+            },
+            ancestors: sender.ancestors.clone(),
+            ancestors_truncated: sender.ancestors_truncated,
+        }
+    }
+}
+
+/// What a record shows of a head, escaped and free of secrets.
+fn describe_head(head: &RequestHead<'_>) -> record::Http {
+    let header = |name| head.values(name).next().map(redact::text);
+    record::Http {
+        method: Some(redact::text(head.method.as_bytes())),
+        path: Some(redact::text(head.target)),
+        host: header("host"),
+        user_agent: header("user-agent"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

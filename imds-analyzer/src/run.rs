@@ -1,0 +1,321 @@
+//! `imds-analyzer run`: capture until told to stop.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use imds_analyzer_common::loss::LossCause;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, MissedTickBehavior},
+};
+
+use crate::{
+    attribution::Attributor,
+    capture::{
+        Destination, Event,
+        backend::{self, Backend, Capture},
+        debug_log::DebugLog,
+        loss::LossCounters,
+        programs::Programs,
+        ring::{Malformed, Ring},
+    },
+    cli::RunArgs,
+    clock::{self, Clock},
+    config::{self, Config},
+    host, netns,
+    pipeline::Pipeline,
+    record, sink,
+    stream::Limits,
+};
+
+/// Where IMDS answers ("Use IMDS", Amazon EC2 User Guide).
+const IMDS: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
+
+/// How long a loss may go unreported while requests come in.
+const LOSS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs until SIGTERM, SIGINT, or until nobody reads the output any more.
+///
+/// # Errors
+/// If the configuration is wrong, capture cannot begin, or the last records
+/// cannot be written.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let config = args.settings()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(async { Daemon::start(&config, args.debug_ebpf)?.serve().await })
+}
+
+/// The address and port of IMDS, as destinations to watch.
+pub fn imds_destinations() -> Vec<Destination> {
+    IMDS.iter()
+        .filter_map(|ip| ip.parse().ok())
+        .map(|ip| Destination { ip, port: 80 })
+        .collect()
+}
+
+/// Everything that runs.
+struct Daemon {
+    programs: Programs,
+    ring: Ring,
+    losses: LossCounters,
+    debug_log: DebugLog,
+    pipeline: Pipeline,
+    writer: sink::WriterHandle,
+    heartbeat_interval_s: u32,
+    terminate: Signal,
+    interrupt: Signal,
+    losses_read: Instant,
+}
+
+/// Why the daemon ends.
+enum End {
+    Signal(&'static str),
+    NobodyReads,
+}
+
+impl Daemon {
+    /// Opens the output and begins to capture.
+    fn start(config: &Config, debug_ebpf: bool) -> anyhow::Result<Self> {
+        let netns = config.netns.as_deref().map(netns::inode).transpose()?;
+        // The handlers come first: a signal during the start must end it in order.
+        let terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+        let output = sink::LineOutput::open(&config.output)?;
+        let renderer = sink::Renderer::new(config.format, &output);
+        let clock = Arc::new(Clock::new());
+        let origin = host::origin(Path::new("/"), config);
+        let writer = sink::Writer::spawn(output, renderer, origin, Arc::clone(&clock))?;
+
+        let Capture {
+            mut programs,
+            losses,
+            backend,
+            refusals,
+            witness_refused,
+        } = backend::start(&backend::Options {
+            backend: wanted(config.backend),
+            destinations: imds_destinations(),
+            netns,
+            ring_bytes: config.ring_buffer_bytes.get(),
+            debug: debug_ebpf,
+        })?;
+        let debug_log = DebugLog::new(&mut programs, debug_ebpf)?;
+        let ring = Ring::new(programs.take_ring()?).context("cannot poll the ring buffer")?;
+        give_back_memory();
+
+        for refusal in &refusals {
+            tracing::info!(backend = %refusal.backend, reason = refusal.reason, "backend not taken");
+        }
+        if let Some(reason) = &witness_refused {
+            tracing::warn!(
+                reason,
+                "no witness on the wire: sendfile before 6.5 and MPTCP are not seen"
+            );
+        }
+        writer.send(
+            clock::boottime_ns(),
+            record::Event::AnalyzerStarted(record::Started {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                backend: backend.as_str().to_owned(),
+                backends_not_taken: refusals
+                    .into_iter()
+                    .map(|refusal| record::NotTaken {
+                        backend: refusal.backend.as_str().to_owned(),
+                        reason: refusal.reason,
+                    })
+                    .collect(),
+                kernel_release: host::kernel_release(Path::new("/")),
+                heartbeat_interval_s: config.heartbeat_interval_s.get(),
+            }),
+        );
+        announce(backend, witness_refused.is_none());
+        Ok(Self {
+            programs,
+            ring,
+            losses,
+            debug_log,
+            pipeline: Pipeline::new(limits(&config.limits), Attributor::new("/", clock), backend),
+            writer,
+            heartbeat_interval_s: config.heartbeat_interval_s.get(),
+            terminate,
+            interrupt,
+            losses_read: Instant::now(),
+        })
+    }
+
+    /// Captures until the end, then drains what is left.
+    async fn serve(mut self) -> anyhow::Result<()> {
+        let interval = Duration::from_secs(self.heartbeat_interval_s.into());
+        let mut heartbeat = tokio::time::interval_at(Instant::now() + interval, interval);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let output = self.writer.clone();
+        let end = loop {
+            let expiry = self.pipeline.next_expiry();
+            tokio::select! {
+                biased;
+                _ = self.terminate.recv() => break End::Signal("SIGTERM"),
+                _ = self.interrupt.recv() => break End::Signal("SIGINT"),
+                () = output.closed() => break End::NobodyReads,
+                _ = heartbeat.tick() => self.beat(),
+                () = self.debug_log.relay() => {}
+                () = boottime_reaches(expiry) => {
+                    let writer = &self.writer;
+                    let mut emit = |time, event| writer.send(time, event);
+                    self.pipeline.expire(clock::boottime_ns(), &mut emit);
+                }
+                batch = next_batch(&mut self.ring, &mut self.pipeline, &self.writer) => {
+                    batch.context("the ring buffer cannot be polled any more")?;
+                    if self.losses_read.elapsed() >= LOSS_INTERVAL {
+                        self.report_losses();
+                    }
+                }
+            }
+        };
+        self.stop(end).await
+    }
+
+    /// Writes a sign of life.
+    fn beat(&mut self) {
+        self.report_losses();
+        let heartbeat = record::Heartbeat {
+            heartbeat_interval_s: self.heartbeat_interval_s,
+            counters: self.pipeline.counters(),
+        };
+        let event = record::Event::Heartbeat(heartbeat);
+        self.writer.send(clock::boottime_ns(), event);
+    }
+
+    /// Writes a record for each cause whose counter grew.
+    fn report_losses(&mut self) {
+        self.losses_read = Instant::now();
+        let grown = match self.losses.grown() {
+            Ok(grown) => grown,
+            Err(error) => {
+                tracing::error!(%error, "the loss counters cannot be read");
+                return;
+            }
+        };
+        for loss in grown {
+            let cause = LossCause::as_str(loss.cause);
+            self.pipeline.count_loss(cause, loss.total);
+            let event = record::Event::CaptureLoss(record::Loss {
+                cause: cause.into(),
+                count: loss.count,
+                total: loss.total,
+            });
+            self.writer.send(clock::boottime_ns(), event);
+        }
+    }
+
+    /// Detaches, drains the ring buffer and ends the log.
+    async fn stop(mut self, end: End) -> anyhow::Result<()> {
+        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Stopping]) {
+            tracing::debug!(%error, "systemd was not told of the stop");
+        }
+        drop(self.programs);
+        let (pipeline, writer) = (&mut self.pipeline, &self.writer);
+        self.ring.drain(|event| take(event, pipeline, writer));
+        let mut emit = |time, event| writer.send(time, event);
+        pipeline.finish(clock::boottime_ns(), &mut emit);
+        // The programs' maps live as long as their counters are held.
+        let grown = self.losses.grown().unwrap_or_default();
+        for loss in grown {
+            let cause = LossCause::as_str(loss.cause);
+            pipeline.count_loss(cause, loss.total);
+        }
+        let reason = match end {
+            End::Signal(name) => Some(name.to_owned()),
+            End::NobodyReads => None,
+        };
+        let stopped = record::Stopped {
+            reason,
+            counters: pipeline.counters(),
+        };
+        writer.send(
+            clock::boottime_ns(),
+            record::Event::AnalyzerStopped(stopped),
+        );
+        self.writer.finish().await?;
+        Ok(())
+    }
+}
+
+async fn next_batch(
+    ring: &mut Ring,
+    pipeline: &mut Pipeline,
+    writer: &sink::WriterHandle,
+) -> std::io::Result<()> {
+    ring.next_batch(|event| take(event, pipeline, writer)).await
+}
+
+fn take(event: Result<Event, Malformed>, pipeline: &mut Pipeline, writer: &sink::WriterHandle) {
+    match event {
+        Ok(event) => {
+            let mut emit = |time, event| writer.send(time, event);
+            pipeline.take(event, clock::boottime_ns(), &mut emit);
+        }
+        Err(error) => tracing::error!(%error, "a record of the kernel side was dropped"),
+    }
+}
+
+/// Waits until the boot-time clock reaches `deadline_ns`; for ever without one.
+async fn boottime_reaches(deadline_ns: Option<u64>) {
+    match deadline_ns {
+        Some(deadline) => {
+            let left = deadline.saturating_sub(clock::boottime_ns());
+            tokio::time::sleep(Duration::from_nanos(left)).await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Says that capturing has begun: to whoever waits on stderr, and to systemd.
+fn announce(backend: Backend, witness: bool) {
+    let witness = match (backend, witness) {
+        (Backend::Cgroup, _) => "",
+        (_, true) => ", with a witness on the wire",
+        (_, false) => ", without a witness on the wire",
+    };
+    eprintln!("imds-analyzer: ready, backend {backend}{witness}");
+    let status = format!("Capturing with {backend}{witness}");
+    let states = [
+        sd_notify::NotifyState::Ready,
+        sd_notify::NotifyState::Status(&status),
+    ];
+    if let Err(error) = sd_notify::notify(&states) {
+        tracing::warn!(%error, "systemd was not told that we are ready");
+    }
+}
+
+fn wanted(backend: config::Backend) -> Option<Backend> {
+    match backend {
+        config::Backend::Auto => None,
+        config::Backend::Fentry => Some(Backend::Fentry),
+        config::Backend::Kprobe => Some(Backend::Kprobe),
+        config::Backend::Cgroup => Some(Backend::Cgroup),
+    }
+}
+
+fn limits(limits: &config::Limits) -> Limits {
+    Limits {
+        max_head: limits.max_head_bytes as usize,
+        max_streams: limits.max_streams as usize,
+        max_buffered: limits.max_buffered_bytes as usize,
+        idle_timeout_ns: u64::from(limits.idle_timeout_s) * 1_000_000_000,
+        ..Limits::default()
+    }
+}
+
+/// Returns what loading needed to the system: the kernel's BTF and the loader's
+/// view of it are some 20 MB that are not needed again.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim(3) only releases free memory and may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
