@@ -295,6 +295,12 @@ fn check_sender(
     if !sender.above.iter().all(|pid| upwards.any(|one| one == pid)) {
         wrong("ancestors", &sender.above, &above);
     }
+    // Those live on until their records are there.
+    for ancestor in &record.ancestors {
+        if sender.above.contains(&ancestor.pid) && ancestor.command_line.is_none() {
+            wrong("command line above", &"some", &ancestor);
+        }
+    }
     // The suite is PID 1's child, or its grandchild, or it is lower still.
     if above.last() != Some(&1) {
         wrong("last ancestor", &1, &above);

@@ -44,7 +44,7 @@ fn record(number: u64, version: &str) -> Request {
             .map(|pid| Ancestor {
                 pid,
                 name: "x".into(),
-                command_line: None,
+                command_line: Some("x y".into()),
             })
             .to_vec(),
         ip: "169.254.169.254".into(),
@@ -139,7 +139,7 @@ fn wrong_version_is_wrong_in_both_directions() {
 #[test]
 fn every_field_that_is_compared_can_be_wrong() {
     type Spoil = fn(&mut Request);
-    let spoilt: [(&str, Spoil); 11] = [
+    let spoilt: [(&str, Spoil); 12] = [
         ("pid", |r| r.pid = 8),
         ("tid", |r| r.tid = 8),
         ("name", |r| {
@@ -151,6 +151,7 @@ fn every_field_that_is_compared_can_be_wrong() {
         ("uid", |r| r.uid = 1),
         ("exited", |r| r.exited = true),
         ("ancestors", |r| drop(r.ancestors.remove(0))),
+        ("command line above", |r| r.ancestors[0].command_line = None),
         ("last ancestor", |r| drop(r.ancestors.pop())),
         ("lineage", |r| r.lineage = "other".into()),
         ("path", |r| r.path = Some("/x?case=c&n=1".into())),

@@ -29,6 +29,12 @@ use crate::netns::{IMDS_V4, IMDS_V6, Netns};
 /// A port of the IMDS address at which IMDS does not live.
 pub const OTHER_PORT: u16 = 81;
 
+/// Requests that may wait with their data in the SYN (RFC 7413).
+const FAST_OPEN_QUEUE: libc::c_int = 64;
+/// Receive buffer of the IPv6 address: its small window makes small packets and is
+/// soon full, as tests of failing sends want it.
+const SMALL_BUFFER: libc::c_int = 8 << 10;
+
 /// How long a held connection waits for its release, so that a forgotten one does
 /// not keep the process.
 const HOLD_LIMIT: Duration = Duration::from_secs(60);
@@ -150,17 +156,20 @@ fn serve(listener: &TcpListener, state: &Arc<State>) {
     }
 }
 
-/// Lets data arrive in the SYN (RFC 7413).
-fn accept_fast_open(listener: &TcpListener) -> std::io::Result<()> {
-    let queue: libc::c_int = 64;
-    // SAFETY: the pointer and length are those of `queue`.
+fn set_option(
+    listener: &TcpListener,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> std::io::Result<()> {
+    // SAFETY: the pointer and length are those of `value`.
     let set = unsafe {
         libc::setsockopt(
             listener.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_FASTOPEN,
-            (&raw const queue).cast(),
-            size_of_val(&queue) as libc::socklen_t,
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
         )
     };
     if set != 0 {

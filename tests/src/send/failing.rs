@@ -1,7 +1,12 @@
 //! Sends that fail, wholly or in part. What a failed send would have said must
 //! never be a record.
 
-use std::{io, net::Shutdown, os::fd::AsRawFd, ptr};
+use std::{
+    io,
+    net::{IpAddr, Shutdown, SocketAddr},
+    os::fd::AsRawFd,
+    ptr,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -9,6 +14,7 @@ use super::{
     Scenario, checkpoint, fact, sys,
     wire::{Connection, Wire},
 };
+use crate::netns::IMDS_V6;
 
 pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
     ("broken_pipe", broken_pipe),
@@ -20,11 +26,13 @@ pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
 
 /// Body of the request behind which the send buffer fills up: more than a send and
 /// a receive buffer take together.
-const FILLER: usize = 2 << 20;
+const FILLER: usize = 512 << 10;
 /// Send buffer asked for, so that it fills up soon.
-const SEND_BUFFER: libc::c_int = 64 << 10;
+const SEND_BUFFER: libc::c_int = 16 << 10;
+/// Time for what is on its way to arrive, within this machine.
+const SETTLES_IN_MS: libc::c_int = 300;
 /// Attempts to hit a short write.
-const ATTEMPTS: u64 = 20;
+const ATTEMPTS: usize = 20;
 
 fn expect_error(result: io::Result<usize>, code: i32) -> Result<()> {
     match result {
@@ -137,15 +145,22 @@ fn hold(wire: &Wire, number: u64, body: usize) -> Vec<u8> {
 fn fill(connection: &Connection, limit: usize) -> Result<usize> {
     let block = vec![b'f'; 4096];
     let mut sent = 0;
+    let mut refused = false;
     while sent < limit {
         let next = &block[..block.len().min(limit - sent)];
         match sys::send(&connection.stream, next, 0) {
-            Ok(count) => sent += count,
+            Ok(count) => {
+                sent += count;
+                refused = false;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // The receiver may still be making room for what is on its way.
-                if !sys::writable(&connection.stream, 300)? {
+                // What is on its way may still make room when it arrives, and a socket
+                // may take a little more than it is called writable for: full is what
+                // refuses again after that.
+                if refused {
                     return Ok(sent);
                 }
+                refused = !sys::writable(&connection.stream, SETTLES_IN_MS)?;
             }
             Err(error) => return Err(error).context("fill the send buffer"),
         }
@@ -156,8 +171,7 @@ fn fill(connection: &Connection, limit: usize) -> Result<usize> {
 /// Number 1 is held with a body; 90 is tried and refused with EAGAIN; then 2 is
 /// sent where 90 would have been.
 fn full_send_buffer(wire: &Wire) -> Result<()> {
-    let mut connection = wire.connect()?;
-    small_send_buffer(&connection)?;
+    let mut connection = small_connection()?;
     connection.send(&hold(wire, 1, FILLER))?;
     connection.stream.set_nonblocking(true)?;
     let mut sent = fill(&connection, FILLER)?;
@@ -170,7 +184,7 @@ fn full_send_buffer(wire: &Wire) -> Result<()> {
     }
     checkpoint("blocked")?;
     connection.stream.set_nonblocking(false)?;
-    let block = vec![b'f'; 64 << 10];
+    let block = vec![b'f'; 4096];
     while sent < FILLER {
         let next = &block[..block.len().min(FILLER - sent)];
         connection.send(next)?;
@@ -182,55 +196,50 @@ fn full_send_buffer(wire: &Wire) -> Result<()> {
     Ok(())
 }
 
-/// Fills a connection once to learn how much it takes, then again nearly as much, so
-/// that the next request fits in only partly; it is continued once there is room.
-///
-/// Odd numbers are held requests, even ones those that follow; `attempts` tells how
-/// many of each there were.
+/// Pipelines requests behind a held one until the connection takes only a part of
+/// one; that is continued once there is room. Tells how many `requests` there were.
 fn short_write(wire: &Wire) -> Result<()> {
-    let mut learned = None;
+    let mut number = 0;
     for attempt in 1..=ATTEMPTS {
-        let mut connection = wire.connect()?;
-        small_send_buffer(&connection)?;
-        let body = learned.map_or(FILLER, |taken: usize| taken.saturating_sub(70));
-        connection.send(&hold(wire, attempt * 2 - 1, body))?;
+        let mut connection = small_connection()?;
+        number += 1;
+        let held = number;
+        connection.send(&hold(wire, held, 0))?;
         connection.stream.set_nonblocking(true)?;
-        let mut filled = fill(&connection, body)?;
-        let head = wire.get_v2(attempt * 2);
-        let mut taken = 0;
-        if learned.is_some() && filled == body {
-            taken =
-                sys::send(&connection.stream, &head, 0).or_else(|error| match error.kind() {
-                    io::ErrorKind::WouldBlock => Ok(0),
-                    _ => Err(error),
-                })?;
+        // Of another size each time: a head can fit in exactly.
+        let size = 900 + 37 * attempt;
+        let (mut head, mut taken);
+        loop {
+            number += 1;
+            head = wire.padded_v2(number, size);
+            taken = match sys::send(&connection.stream, &head, 0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                sent => sent.context("pipeline a request")?,
+            };
+            if taken < head.len() {
+                break;
+            }
         }
-        learned = Some(filled + taken);
-        checkpoint(&format!("blocked {}", attempt * 2 - 1))?;
+        checkpoint(&format!("blocked {held}"))?;
         connection.stream.set_nonblocking(false)?;
-        let block = vec![b'f'; 64 << 10];
-        while filled < body {
-            let next = &block[..block.len().min(body - filled)];
-            connection.send(next)?;
-            filled += next.len();
-        }
         connection.send(&head[taken..])?;
-        connection.answer()?;
-        connection.answer()?;
-        if (1..head.len()).contains(&taken) {
-            return fact("attempts", attempt);
+        for _ in held..=number {
+            connection.answer()?;
+        }
+        if taken > 0 {
+            return fact("requests", number);
         }
     }
     bail!("no write was short in {ATTEMPTS} attempts");
 }
 
-fn small_send_buffer(connection: &Connection) -> io::Result<()> {
-    sys::set_option(
-        &connection.stream,
-        libc::SOL_SOCKET,
-        libc::SO_SNDBUF,
-        SEND_BUFFER,
-    )
+/// A connection that holds little: to the IPv6 address, where the mock's window is
+/// small, with a small send buffer of its own. What it sends leaves in small packets.
+fn small_connection() -> Result<Connection> {
+    let socket = sys::tcp_socket(libc::AF_INET6, 0)?;
+    sys::set_option(&socket, libc::SOL_SOCKET, libc::SO_SNDBUF, SEND_BUFFER)?;
+    sys::connect(&socket, SocketAddr::new(IpAddr::V6(IMDS_V6), 80)).context("connect")?;
+    Wire::adopt(socket)
 }
 
 fn nonblocking(socket: &impl AsRawFd) -> io::Result<()> {

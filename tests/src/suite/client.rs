@@ -167,6 +167,55 @@ impl Drop for RunningSender {
     }
 }
 
+/// A shell whose script prints PIDs and ends with `read end`: it lives until it is
+/// dropped, so that `/proc` knows it and its arguments.
+#[derive(Debug)]
+pub struct HeldShell {
+    child: Child,
+    /// The PIDs that it printed.
+    pub pids: Vec<u32>,
+}
+
+impl HeldShell {
+    /// Starts it and waits for `count` PIDs.
+    ///
+    /// # Errors
+    ///
+    /// If it does not print that many; why is on standard error.
+    pub fn start(mut command: Command, count: usize) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start a shell")?;
+        let output = Lines::read(child.stdout.take().context("is piped")?, |_| {});
+        let mut pids = Vec::new();
+        let came = output.wait(0, PATIENCE, |lines| {
+            pids = lines
+                .iter()
+                .filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok())
+                .collect();
+            pids.len() >= count
+        });
+        let shell = Self { child, pids };
+        ensure!(came, "a shell printed {:?}, not {count} PIDs", shell.pids);
+        Ok(shell)
+    }
+
+    /// Its own PID.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for HeldShell {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // It ends as `read` fails; there is nobody to tell if it doesn't.
+        drop(self.child.wait());
+    }
+}
+
 /// A client that ran to its end.
 #[derive(Debug)]
 pub struct Ran {

@@ -18,7 +18,7 @@ mod spelling;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use self::session::{Case, Session, Setup, defects_of_run};
 use crate::{analyzer::Finished, canary};
@@ -159,10 +159,10 @@ impl Shared {
                     none => none.insert(Session::start(setup)?),
                 };
                 let outcome = run(&mut session.case(case.name));
-                if outcome.is_err()
-                    && let Err(error) = self.end()
+                if let Err(first) = &outcome
+                    && let Err(second) = self.end()
                 {
-                    return outcome.context(format!("and then: {error:#}"));
+                    bail!("{first:#}; and then {second:#}");
                 }
                 outcome
             }

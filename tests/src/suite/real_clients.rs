@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{
     Entry, cases,
-    client::{Ran, find_program, find_python, run_client},
+    client::{HeldShell, Ran, find_program, find_python, run_client},
     session::{Case, PATIENCE, child_sender},
 };
 use crate::{
@@ -231,46 +231,34 @@ fn bash_writing_line_by_line_is_captured(case: &mut Case<'_>) -> Result<()> {
     case.verify(&expected)
 }
 
-/// outer.sh runs inner.sh, which runs curl twice and says each time who it is. A
-/// third line keeps a shell from becoming its last command.
+/// outer.sh runs inner.sh, which runs curl; each says its PID and waits at its end.
 fn scripts_above_a_caller_are_its_ancestors(case: &mut Case<'_>) -> Result<()> {
     let shell = find_program("sh").context("this suite needs sh")?;
     let curl = find_program("curl").context("this suite needs curl")?;
-    let directory = tempfile::tempdir()?;
-    let inner = directory.path().join("inner.sh");
-    let outer = directory.path().join("outer.sh");
-    std::fs::write(
-        &inner,
-        format!(
-            "echo $$\n{} {} '{}' >/dev/null &\necho $!\nwait\necho over\n",
+    let inner = script_file(
+        "inner.sh",
+        &format!(
+            "echo $$\n{} {} '{}' >/dev/null &\necho $!\nwait\nread end\n",
             curl.display(),
             CURL.join(" ").replace('*', "'*'"),
             url(case.name, 1)
         ),
     )?;
-    std::fs::write(
-        &outer,
-        format!(
-            "echo $$\n{} {}\necho over\n",
+    let outer = script_file(
+        "outer.sh",
+        &format!(
+            "echo $$\n{} {}\nread end\n",
             shell.display(),
-            inner.display()
+            inner.path.display()
         ),
     )?;
-    let ran = run_client(&case.session.netns, &shell, &[&outer.to_string_lossy()])?;
-    let numbers: Vec<u32> = String::from_utf8(ran.output)?
-        .lines()
-        .filter_map(|line| line.parse().ok())
-        .collect();
-    let [outer_pid, inner_pid, curl_pid] = numbers[..] else {
-        anyhow::bail!("the scripts said {numbers:?}");
+    let mut command = case.session.netns.command(&shell);
+    command.arg(&outer.path);
+    let held = HeldShell::start(command, 3)?;
+    let [outer_pid, inner_pid, curl_pid] = held.pids[..] else {
+        anyhow::bail!("the scripts said {:?}", held.pids);
     };
-    ensure!(
-        outer_pid == ran.sender.pid,
-        "outer.sh is not who was started"
-    );
-    for above in [inner_pid, outer_pid] {
-        ensure!(above != curl_pid, "a shell became curl");
-    }
+    ensure!(outer_pid == held.pid(), "outer.sh is not who was started");
     let mut words = vec![curl.to_string_lossy().into_owned()];
     words.extend(CURL.map(str::to_owned));
     words.push(url(case.name, 1));
