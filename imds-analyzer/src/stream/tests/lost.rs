@@ -278,3 +278,22 @@ fn gap_does_not_end_an_ambiguous_region() {
         .close()
         .expect(&["/1", "ambiguous_framing"]);
 }
+
+#[test]
+fn lost_stream_is_not_taken_up_within_a_chunk() {
+    let overlapping = [b"tail", NEXT].concat();
+    let mut bench = Bench::new();
+    bench
+        .push(Chunk {
+            started_mid_stream: true,
+            ..chunk(0, b"tail")
+        })
+        .take();
+    bench.push(chunk(0, &overlapping)).close().expect(&[]);
+    let mut bench = Bench::new();
+    bench
+        .push(chunk(50, b"tail"))
+        .push(chunk(50, &overlapping))
+        .close();
+    bench.expect(&["bytes_missing"]);
+}
