@@ -17,6 +17,23 @@ pub const KIND_CHUNK: u32 = 1;
 /// [`RecordHeader::kind`]: a stream was closed.
 pub const KIND_CLOSED: u32 = 2;
 
+/// [`RecordHeader::kind`]: the sender's ancestors, nearest first: [`AncestorFacts`]
+/// one after the other.
+pub const KIND_ANCESTORS: u32 = 3;
+/// [`RecordHeader::kind`]: the sender's arguments, as they lie in its memory: each
+/// ends with a NUL. [`RecordHeader::length`] is their whole length, of which at
+/// most [`MAX_ARGS`] bytes follow.
+pub const KIND_ARGS: u32 = 4;
+
+/// Most bytes of a sender's arguments that are taken.
+pub const MAX_ARGS: usize = 4096;
+
+/// Most ancestors of a sender that are taken.
+pub const MAX_ANCESTORS: usize = 32;
+
+/// [`RecordHeader::flags`]: there are more ancestors than were taken.
+pub const FLAG_MORE_ANCESTORS: u32 = 1 << 2;
+
 /// [`RecordHeader::flags`]: the stream was open before capture began.
 pub const FLAG_MID_STREAM: u32 = 1 << 0;
 /// [`RecordHeader::flags`]: two sends overlapped, the position is a guess.
@@ -37,11 +54,6 @@ pub const MISSING_OVERSIZED: u32 = 3;
 pub struct TaskFacts {
     /// Start of the process on the boot-time clock, nanoseconds.
     pub start_boottime_ns: u64,
-    /// Start of its parent, so that the ancestors can be followed from there when
-    /// the process itself is gone.
-    pub parent_start_boottime_ns: u64,
-    /// Process id of its parent; 0 for PID 1.
-    pub parent_tgid: u32,
     /// Process id (thread group), initial PID namespace.
     pub tgid: u32,
     /// Thread id, initial PID namespace.
@@ -50,12 +62,24 @@ pub struct TaskFacts {
     pub uid: u32,
     /// Effective group id, initial user namespace.
     pub gid: u32,
-    /// Padding, zero.
-    pub reserved: u32,
     /// `comm` of the thread, NUL-terminated.
     pub thread_name: [u8; COMM_LEN],
     /// `comm` of the process's main thread, NUL-terminated.
     pub process_name: [u8; COMM_LEN],
+}
+
+/// What is known of an ancestor at the moment of a send.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AncestorFacts {
+    /// Start of the process on the boot-time clock, nanoseconds.
+    pub start_boottime_ns: u64,
+    /// Process id (thread group), initial PID namespace.
+    pub tgid: u32,
+    /// Effective user id, initial user namespace.
+    pub uid: u32,
+    /// `comm` of its main thread, NUL-terminated.
+    pub name: [u8; COMM_LEN],
 }
 
 /// Header of each record in the ring buffer.
@@ -93,8 +117,9 @@ pub struct RecordHeader {
 /// Size of [`RecordHeader`] in bytes.
 pub const HEADER_LEN: usize = size_of::<RecordHeader>();
 
-const _: () = assert!(size_of::<TaskFacts>() == 72, "no padding");
-const _: () = assert!(HEADER_LEN == 144, "no padding");
+const _: () = assert!(size_of::<TaskFacts>() == 56, "no padding");
+const _: () = assert!(size_of::<AncestorFacts>() == 32, "no padding");
+const _: () = assert!(HEADER_LEN == 128, "no padding");
 
 impl RecordHeader {
     /// Reads a header and the bytes it announces from one ring-buffer record.
@@ -118,19 +143,36 @@ impl RecordHeader {
             address: fields.array()?,
             task: TaskFacts {
                 start_boottime_ns: fields.u64()?,
-                parent_start_boottime_ns: fields.u64()?,
-                parent_tgid: fields.u32()?,
                 tgid: fields.u32()?,
                 tid: fields.u32()?,
                 uid: fields.u32()?,
                 gid: fields.u32()?,
-                reserved: fields.u32()?,
                 thread_name: fields.array()?,
                 process_name: fields.array()?,
             },
         };
         let payload = fields.0.get(..header.captured as usize)?;
         Some((header, payload))
+    }
+}
+
+impl AncestorFacts {
+    /// Reads the ancestors that follow a header of [`KIND_ANCESTORS`]. `None` if
+    /// the bytes are not a whole number of them.
+    pub fn decode(payload: &[u8]) -> Option<impl Iterator<Item = Self>> {
+        let (whole, rest) = payload.as_chunks::<{ size_of::<Self>() }>();
+        if !rest.is_empty() {
+            return None;
+        }
+        Some(whole.iter().filter_map(|bytes| {
+            let mut fields = Fields(bytes);
+            Some(Self {
+                start_boottime_ns: fields.u64()?,
+                tgid: fields.u32()?,
+                uid: fields.u32()?,
+                name: fields.array()?,
+            })
+        }))
     }
 }
 

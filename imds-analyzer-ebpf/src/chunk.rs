@@ -14,11 +14,12 @@ use aya_ebpf::{
 use imds_analyzer_common::{
     loss::LossCause,
     record::{
-        KIND_CHUNK, KIND_CLOSED, MAX_CHUNK, MISSING_NOTHING, MISSING_UNREADABLE, RecordHeader,
+        AncestorFacts, FLAG_MORE_ANCESTORS, KIND_ANCESTORS, KIND_ARGS, KIND_CHUNK, KIND_CLOSED,
+        MAX_ANCESTORS, MAX_ARGS, MAX_CHUNK, MISSING_NOTHING, MISSING_UNREADABLE, RecordHeader,
     },
 };
 
-use crate::{kernel, loss, socket::Route, socket::Socket, stream::Stream};
+use crate::{kernel, loss, socket::Route, socket::Socket, stream::Stream, task};
 
 /// The ring buffer; the daemon sets its size.
 #[map]
@@ -90,12 +91,23 @@ pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u3
     header.length = len;
     header.captured = len;
     header.missing = MISSING_NOTHING;
-    match len as usize {
+    let outcome = match len as usize {
         0..=512 => emit_class::<512, S>(header, source, from, len),
         513..=4096 => emit_class::<4096, S>(header, source, from, len),
         _ => emit_class::<MAX_CHUNK, S>(header, source, from, len),
+    };
+    if outcome == UNREADABLE {
+        loss::count(LossCause::Unreadable);
     }
+    outcome != NO_ROOM
 }
+
+/// [`emit_class`]: all of it is in the ring buffer.
+const WHOLE: u32 = 0;
+/// [`emit_class`]: a mark is there instead, because the source could not be read.
+const UNREADABLE: u32 = 1;
+/// [`emit_class`]: nothing is there.
+const NO_ROOM: u32 = 2;
 
 #[inline(always)]
 fn emit_class<const N: usize, S: Source>(
@@ -103,9 +115,9 @@ fn emit_class<const N: usize, S: Source>(
     source: &S,
     from: u64,
     len: u32,
-) -> bool {
+) -> u32 {
     let Some(mut slot) = reserve::<Slot<N>>() else {
-        return false;
+        return NO_ROOM;
     };
     let to: *mut Slot<N> = slot.as_mut_ptr();
     // For a `len` in 1..=N, which it is, this changes nothing. It shows that to
@@ -119,11 +131,81 @@ fn emit_class<const N: usize, S: Source>(
         if source.copy((&raw mut (*to).payload).cast(), len, from) != 0 {
             (*to).header.captured = 0;
             (*to).header.missing = MISSING_UNREADABLE;
-            loss::count(LossCause::Unreadable);
+            slot.submit(0);
+            return UNREADABLE;
         }
     }
     slot.submit(0);
-    true
+    WHOLE
+}
+
+/// Emits who the running task is: its arguments and its ancestors. A request is
+/// small and its process may be gone before anybody looks into `/proc`.
+///
+/// `header` names the task; it is changed.
+#[inline(always)]
+pub fn emit_process(header: &mut RecordHeader) {
+    header.position = 0;
+    if let Some((start, len)) = task::args() {
+        header.kind = KIND_ARGS;
+        let taken = if len > MAX_ARGS as u64 {
+            MAX_ARGS as u32
+        } else {
+            len as u32
+        };
+        // Longer than what is taken of it: the daemon sees the difference.
+        header.length = if len > u64::from(u32::MAX) {
+            u32::MAX
+        } else {
+            len as u32
+        };
+        header.captured = taken;
+        header.missing = MISSING_NOTHING;
+        // Without them /proc is asked; that is no loss of a request.
+        let _ = if taken <= 512 {
+            emit_class::<512, Memory>(header, &Memory::User, start, taken)
+        } else {
+            emit_class::<MAX_ARGS, Memory>(header, &Memory::User, start, taken)
+        };
+    }
+    emit_ancestors(header);
+    header.kind = KIND_CHUNK;
+    header.flags &= !FLAG_MORE_ANCESTORS;
+}
+
+#[inline(always)]
+fn emit_ancestors(header: &mut RecordHeader) {
+    const LEN: usize = MAX_ANCESTORS * size_of::<AncestorFacts>();
+    let Some(mut slot) = reserve::<Slot<LEN>>() else {
+        return;
+    };
+    let to: *mut Slot<LEN> = slot.as_mut_ptr();
+    let mut leader = task::parent(task::sender(task::current()));
+    let mut count = 0;
+    let mut more = false;
+    for index in 0..MAX_ANCESTORS {
+        let Some(ancestor) = task::ancestor(leader) else {
+            break;
+        };
+        // SAFETY: `index` is below MAX_ANCESTORS, so this lies within the slot.
+        unsafe {
+            let all: *mut AncestorFacts = (&raw mut (*to).payload).cast();
+            ptr::write(all.add(index), ancestor);
+        }
+        count += 1;
+        leader = task::parent(leader);
+        more = index == MAX_ANCESTORS - 1;
+    }
+    if more && task::ancestor(leader).is_some() {
+        header.flags |= FLAG_MORE_ANCESTORS;
+    }
+    header.kind = KIND_ANCESTORS;
+    header.length = count * size_of::<AncestorFacts>() as u32;
+    header.captured = header.length;
+    header.missing = MISSING_NOTHING;
+    // SAFETY: the slot begins with a header.
+    unsafe { ptr::write(&raw mut (*to).header, *header) };
+    slot.submit(0);
 }
 
 /// Emits a mark for `len` bytes that were sent and are not captured.

@@ -103,6 +103,10 @@ globals! {
     TASK_START_BOOTTIME = ABSENT;
     /// `mm_struct.owner` (kernels with CONFIG_MEMCG)
     MM_OWNER = ABSENT;
+    /// `mm_struct.arg_start`
+    MM_ARG_START = ABSENT;
+    /// `mm_struct.arg_end`
+    MM_ARG_END = ABSENT;
     /// `cred.euid`
     CRED_EUID = ABSENT;
     /// `cred.egid`

@@ -57,7 +57,7 @@ impl Stream {
 ///
 /// `sending` says whether this happens inside a send (TCP Fast Open).
 #[inline(always)]
-pub fn open(socket: Socket, sending: bool) {
+pub fn open(socket: Socket, sending: bool) -> Option<&'static mut Stream> {
     let stream = Stream {
         opened_ns: kernel::boottime_ns(),
         origin: 0,
@@ -68,11 +68,11 @@ pub fn open(socket: Socket, sending: bool) {
         flags: 0,
         task: task::facts(),
     };
-    insert(socket, &stream);
+    insert(socket, &stream)
 }
 
 /// Notes a stream that was open before we were: its first byte is the first one
-/// that we see, at sequence number `origin`.
+/// that we see, at sequence number `origin`. Who sends on it is not known yet.
 #[inline(always)]
 pub fn join(socket: Socket, origin: u32) -> Option<&'static mut Stream> {
     let stream = Stream {
@@ -83,20 +83,21 @@ pub fn join(socket: Socket, origin: u32) -> Option<&'static mut Stream> {
         sending: 0,
         closing: 0,
         flags: FLAG_MID_STREAM,
-        task: task::facts(),
+        task: task::NOBODY,
     };
-    insert(socket, &stream);
-    get(socket)
+    insert(socket, &stream)
 }
 
 #[inline(always)]
-fn insert(socket: Socket, stream: &Stream) {
+fn insert(socket: Socket, stream: &Stream) -> Option<&'static mut Stream> {
     if STREAMS
         .insert(&socket.0, stream, u64::from(BPF_ANY))
         .is_err()
     {
         loss::count(LossCause::StreamTableFull);
+        return None;
     }
+    get(socket)
 }
 
 /// The stream of a socket, if one is open.

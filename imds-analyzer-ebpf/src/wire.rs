@@ -96,8 +96,11 @@ fn deliver(
     route: &crate::socket::Route,
     segment: &Segment,
 ) -> Option<()> {
+    let mut is_new = false;
     if socket.is_owned() {
-        stream.task = task::facts();
+        let sender = task::facts();
+        is_new = !task::is_same_process(&stream.task, &sender);
+        stream.task = sender;
     }
     let ahead = stream.delivered.wrapping_sub(segment.sequence) as i32;
     let known = if ahead > 0 { ahead as u32 } else { 0 };
@@ -106,6 +109,9 @@ fn deliver(
     }
     let sequence = segment.sequence.wrapping_add(known);
     let mut header = chunk::header(socket, stream, route, kernel::boottime_ns());
+    if is_new {
+        chunk::emit_process(&mut header);
+    }
     header.position = sequence.wrapping_sub(stream.origin);
 
     let mut from = segment.payload + known;

@@ -45,6 +45,16 @@ impl Pipeline {
                 }
                 self.reassembler.push(chunk, &mut self.captured);
             }
+            capture::Event::Arguments {
+                task,
+                args,
+                truncated,
+            } => self.attributor.note_args(&task, &args, truncated),
+            capture::Event::Ancestors {
+                task,
+                ancestors,
+                truncated,
+            } => self.attributor.note_ancestors(&task, ancestors, truncated),
             capture::Event::Closed { stream, time_ns } => {
                 self.reassembler.close(stream, time_ns, &mut self.captured);
             }

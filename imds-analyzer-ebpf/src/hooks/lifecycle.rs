@@ -18,8 +18,8 @@ fn inet_sock_set_state(context: RawTracePointContext) -> i32 {
     let socket = Socket(context.arg(0));
     let state: u32 = context.arg(2);
     if state == TCP_SYN_SENT {
-        if socket.may_be_watched() && socket.route().is_some() {
-            stream::open(socket, send::is_sending());
+        if socket.may_be_watched() {
+            connecting(socket);
         }
     } else if state == TCP_ESTABLISHED {
         if socket.may_be_watched() {
@@ -29,6 +29,17 @@ fn inet_sock_set_state(context: RawTracePointContext) -> i32 {
         closed(socket);
     }
     0
+}
+
+/// The running task connects, and will most likely send.
+#[inline(always)]
+fn connecting(socket: Socket) {
+    if let Some(route) = socket.route()
+        && let Some(stream) = stream::open(socket, send::is_sending())
+    {
+        let mut header = chunk::header(socket, stream, &route, stream.opened_ns);
+        chunk::emit_process(&mut header);
+    }
 }
 
 /// The handshake is over: the next byte is the stream's first.

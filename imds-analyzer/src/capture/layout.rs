@@ -75,6 +75,8 @@ const MEMBERS: &[Entry] = &[
         &["start_boottime", "real_start_time"],
     ),
     ("MM_OWNER", Need::Optional, "mm_struct", &["owner"]),
+    ("MM_ARG_START", Need::Common, "mm_struct", &["arg_start"]),
+    ("MM_ARG_END", Need::Common, "mm_struct", &["arg_end"]),
     ("CRED_EUID", Need::Common, "cred", &["euid"]),
     ("CRED_EGID", Need::Common, "cred", &["egid"]),
 ];

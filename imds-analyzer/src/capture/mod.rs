@@ -5,6 +5,7 @@
 //! programs about this kernel (from its [`btf`]), [`programs`] loads and attaches
 //! them, [`ring`] decodes what they report and [`loss`] what they could not.
 
+pub mod args;
 pub mod backend;
 pub mod btf;
 pub mod cgroup2;
@@ -44,8 +45,6 @@ pub struct Task {
     pub tid: u32,
     /// Start of the process, nanoseconds on the boot-time clock.
     pub start_boottime_ns: u64,
-    /// Its parent.
-    pub parent: Parent,
     /// Effective user id.
     pub uid: u32,
     /// Effective group id.
@@ -56,13 +55,17 @@ pub struct Task {
     pub process_name: Vec<u8>,
 }
 
-/// The parent of a process at the moment of its send.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Parent {
-    /// Process id in the initial PID namespace; 0 if there is none.
+/// An ancestor of a sender, as the kernel knew it at the moment of the send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ancestor {
+    /// Process id in the initial PID namespace.
     pub tgid: u32,
     /// Start of the process, nanoseconds on the boot-time clock.
     pub start_boottime_ns: u64,
+    /// Effective user id.
+    pub uid: u32,
+    /// Name of the process, at most 15 bytes, any bytes.
+    pub name: Vec<u8>,
 }
 
 /// What a chunk holds for its range of the stream.
@@ -138,6 +141,24 @@ pub struct Chunk {
 pub enum Event {
     /// A task sent bytes.
     Chunk(Chunk),
+    /// The arguments of a task that connects or sends. Comes before its chunks.
+    Arguments {
+        /// Whose they are.
+        task: Task,
+        /// The arguments.
+        args: Vec<Vec<u8>>,
+        /// There was more than is taken; the last argument may be cut.
+        truncated: bool,
+    },
+    /// The ancestors of a task that connects or sends. Comes before its chunks.
+    Ancestors {
+        /// Whose they are.
+        task: Task,
+        /// Nearest first, PID 1 last unless truncated.
+        ancestors: Vec<Ancestor>,
+        /// There were more than are taken.
+        truncated: bool,
+    },
     /// A stream was closed; nothing more will come of it.
     Closed {
         /// The stream.

@@ -4,12 +4,15 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use aya::maps::{MapData, RingBuf};
 use imds_analyzer_common::record::{
-    FLAG_MID_STREAM, FLAG_POSITION_UNCERTAIN, KIND_CHUNK, KIND_CLOSED, MISSING_NOTHING,
-    MISSING_OVERSIZED, MISSING_UNREADABLE, MISSING_UNSUPPORTED, RecordHeader, TaskFacts,
+    AncestorFacts, FLAG_MID_STREAM, FLAG_MORE_ANCESTORS, FLAG_POSITION_UNCERTAIN, KIND_ANCESTORS,
+    KIND_ARGS, KIND_CHUNK, KIND_CLOSED, MISSING_NOTHING, MISSING_OVERSIZED, MISSING_UNREADABLE,
+    MISSING_UNSUPPORTED, RecordHeader, TaskFacts,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{Chunk, Destination, Event, MissingCause, Parent, Payload, StreamId, Task};
+use super::{
+    Ancestor, Chunk, Destination, Event, MissingCause, Payload, StreamId, Task, args::split_args,
+};
 
 /// Records that are handled before other work gets a turn.
 const BATCH: usize = 256;
@@ -93,6 +96,23 @@ fn decode(record: &[u8]) -> Option<Event> {
                 port: u16::try_from(header.port).ok()?,
             },
         })),
+        KIND_ARGS if header.missing == MISSING_NOTHING => Some(Event::Arguments {
+            task: decode_task(&header.task),
+            args: split_args(payload),
+            truncated: header.length > header.captured,
+        }),
+        KIND_ARGS => Some(Event::Arguments {
+            task: decode_task(&header.task),
+            args: Vec::new(),
+            truncated: true,
+        }),
+        KIND_ANCESTORS => Some(Event::Ancestors {
+            task: decode_task(&header.task),
+            ancestors: AncestorFacts::decode(payload)?
+                .map(decode_ancestor)
+                .collect(),
+            truncated: header.flags & FLAG_MORE_ANCESTORS != 0,
+        }),
         KIND_CLOSED => Some(Event::Closed {
             stream,
             time_ns: header.time_ns,
@@ -122,14 +142,19 @@ fn decode_task(facts: &TaskFacts) -> Task {
         tgid: facts.tgid,
         tid: facts.tid,
         start_boottime_ns: facts.start_boottime_ns,
-        parent: Parent {
-            tgid: facts.parent_tgid,
-            start_boottime_ns: facts.parent_start_boottime_ns,
-        },
         uid: facts.uid,
         gid: facts.gid,
         thread_name: until_nul(&facts.thread_name),
         process_name: until_nul(&facts.process_name),
+    }
+}
+
+fn decode_ancestor(facts: AncestorFacts) -> Ancestor {
+    Ancestor {
+        tgid: facts.tgid,
+        start_boottime_ns: facts.start_boottime_ns,
+        uid: facts.uid,
+        name: until_nul(&facts.name),
     }
 }
 
@@ -172,14 +197,11 @@ mod tests {
         }
         bytes.extend_from_slice(&header.address);
         bytes.extend_from_slice(&header.task.start_boottime_ns.to_ne_bytes());
-        bytes.extend_from_slice(&header.task.parent_start_boottime_ns.to_ne_bytes());
         for word in [
-            header.task.parent_tgid,
             header.task.tgid,
             header.task.tid,
             header.task.uid,
             header.task.gid,
-            0,
         ] {
             bytes.extend_from_slice(&word.to_ne_bytes());
         }
@@ -207,13 +229,10 @@ mod tests {
             address: DestinationKey::v4([169, 254, 169, 254], 80).address,
             task: TaskFacts {
                 start_boottime_ns: 12,
-                parent_start_boottime_ns: 11,
-                parent_tgid: 1,
                 tgid: 13,
                 tid: 14,
                 uid: 15,
                 gid: 16,
-                reserved: 0,
                 thread_name: *b"worker\0garbage!!",
                 process_name: *b"java\0\0\0\0\0\0\0\0\0\0\0\0",
             },

@@ -19,6 +19,9 @@
 //! doubt a value is replaced, but container ids, digests, UUIDs, resource ids
 //! and paths stay.
 //!
+//! What this cannot know: a value that has neither a telling name, nor place, nor
+//! shape (`echo hunter2`), also where a script only later gives it a name.
+//!
 //! All is found before anything is cut to length, so a cut shows no part of a
 //! secret. Time is linear in what is looked at, and no more of an argument is
 //! looked at than could be shown, with room for what replaced text hides.

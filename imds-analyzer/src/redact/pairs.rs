@@ -15,8 +15,8 @@ pub(super) fn find(text: &[u8], spans: &mut Spans) {
     // In a text of several words, `$NAME` is a variable.
     let script = text.iter().any(u8::is_ascii_whitespace);
     let mut found_to = 0;
-    for at in memchr::memchr3_iter(b'=', b':', b'%', text) {
-        if at < found_to {
+    for (at, byte) in text.iter().enumerate() {
+        if at < found_to || !b"=:%,>".contains(byte) {
             continue;
         }
         let value = if text[at..].starts_with(b"://") {
@@ -36,12 +36,12 @@ fn value_of_secret(text: &[u8], at: usize, script: bool) -> Option<Range<usize>>
     let (separator, after) = match &text[at..] {
         [b'%', b'3', b'D' | b'd', ..] => (b'=', at + 3),
         [b'%', b'3', b'A' | b'a', ..] => (b':', at + 3),
-        [b'%', ..] => return None,
+        [b'%', ..] | [] => return None,
         [separator, ..] => (*separator, at + 1),
-        [] => return None,
     };
     let before = text[..at].trim_ascii_end();
     let spaced = before.len() < at;
+    let before = before.strip_suffix(b"]").unwrap_or(before);
     let unquoted = before
         .strip_suffix(b"\"")
         .or_else(|| before.strip_suffix(b"'"));
@@ -59,15 +59,34 @@ fn value_of_secret(text: &[u8], at: usize, script: bool) -> Option<Range<usize>>
         return None;
     }
 
+    match separator {
+        // `add_header("name", "value")`
+        b',' => {
+            let value = text[after..].trim_ascii_start();
+            let quoted = matches!(value.first(), Some(b'"' | b'\'' | b'\\' | b'`'));
+            if !name_is_quoted || !quoted || !name.iter().any(|byte| b"-_".contains(byte)) {
+                return None;
+            }
+        }
+        // `<name>value</name>`
+        b'>' if before.ends_with(b"<") => {
+            let end = memchr::memchr(b'<', &text[after..]);
+            return Some(after..end.map_or(text.len(), |end| after + end));
+        }
+        b'>' => return None,
+        _ => {}
+    }
+
     // `==`, `=>`, `:=`.
     let mut start = after;
     while matches!(text.get(start), Some(b'=' | b'>')) {
         start += 1;
     }
-    if separator == b':' || spaced || name_is_quoted {
+    if separator != b'=' || spaced || name_is_quoted {
         start += text[start..].len() - text[start..].trim_ascii_start().len();
     }
-    if script && is_reference_at(text, start) {
+    let template = name_is_quoted && text[start..].starts_with(b"`");
+    if script && !template && is_reference_at(text, start) {
         return None;
     }
     // A quoted `name: value`: the quote ends the value.
@@ -102,7 +121,9 @@ fn value(text: &[u8], start: usize) -> (usize, usize) {
     let escaped = text.get(start) == Some(&b'\\');
     let mark = start + usize::from(escaped);
     match text.get(mark) {
-        Some(&quote @ (b'"' | b'\'')) => (mark + 1, closing_quote(text, mark + 1, quote, escaped)),
+        Some(&quote @ (b'"' | b'\'' | b'`')) => {
+            (mark + 1, closing_quote(text, mark + 1, quote, escaped))
+        }
         _ => (start, bare_value_end(text, start)),
     }
 }

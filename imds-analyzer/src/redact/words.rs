@@ -23,7 +23,7 @@ const LOGIN_OPTIONS: [&str; 8] = [
 
 /// Options that take a password, and the programs where they do; elsewhere they
 /// mean something harmless.
-const PASSWORD_OPTIONS: [(&str, &[&str]); 6] = [
+const PASSWORD_OPTIONS: [(&str, &[&str]); 7] = [
     (
         "-p",
         &[
@@ -36,6 +36,7 @@ const PASSWORD_OPTIONS: [(&str, &[&str]); 6] = [
             "az",
         ],
     ),
+    ("-b", &["curl"]), // cookies
     ("-a", &["redis-cli", "http", "https"]),
     (
         "-w",
@@ -203,8 +204,7 @@ impl Word<'_> {
         let option = text.starts_with(b"-");
         match text.get(separator) {
             None if option && names::is_secret(name) => Next::Secret,
-            // `aws configure set aws_session_token …`
-            None if name.contains(&b'_') && names::is_secret(name) => Next::Secret,
+            None if is_variable(name) && !self.begins_command => Next::Secret,
             None if option && is_login_option(text) => Next::Login,
             None if option && is_password_option(text, program) => Next::Secret,
             None if names::is_scheme(name) && !name.eq_ignore_ascii_case(b"token") => Next::Token,
@@ -329,6 +329,15 @@ fn ends_word(byte: u8) -> bool {
 
 fn leading_space(text: &[u8]) -> usize {
     text.len() - text.trim_ascii_start().len()
+}
+
+/// Whether a word without a value of its own names a secret that follows it:
+/// `aws configure set aws_session_token …`, `set -x TOKEN …`, `password …`. Other
+/// single words (`create secret generic`) are too common for that.
+fn is_variable(name: &[u8]) -> bool {
+    let upper = !name.iter().any(u8::is_ascii_lowercase);
+    let password = name == b"password" || name == b"passphrase";
+    (name.contains(&b'_') || upper || password) && names::is_secret(name)
 }
 
 /// Whether the next argument is a script: `-c`, `-ec`, `-lc`.

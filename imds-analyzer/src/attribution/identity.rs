@@ -1,0 +1,33 @@
+//! What tells one program in one process from every other.
+
+use crate::capture::{Ancestor, Task};
+
+/// A process id is used again, a start time with it is not; and a process that
+/// execs keeps both and takes another name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Identity {
+    pub(super) tgid: u32,
+    pub(super) start_boottime_ns: u64,
+    /// `comm` of the main thread.
+    pub(super) name: Vec<u8>,
+}
+
+impl From<&Task> for Identity {
+    fn from(task: &Task) -> Self {
+        Self {
+            tgid: task.tgid,
+            start_boottime_ns: task.start_boottime_ns,
+            name: task.process_name.clone(),
+        }
+    }
+}
+
+impl From<&Ancestor> for Identity {
+    fn from(ancestor: &Ancestor) -> Self {
+        Self {
+            tgid: ancestor.tgid,
+            start_boottime_ns: ancestor.start_boottime_ns,
+            name: ancestor.name.clone(),
+        }
+    }
+}
