@@ -104,7 +104,18 @@ impl Mock {
         for address in addresses {
             let listener = TcpListener::bind(address)
                 .with_context(|| format!("mock IMDS cannot listen on {address}"))?;
-            accept_fast_open(&listener).with_context(|| format!("TCP Fast Open on {address}"))?;
+            let socket = &listener;
+            set_option(
+                socket,
+                libc::IPPROTO_TCP,
+                libc::TCP_FASTOPEN,
+                FAST_OPEN_QUEUE,
+            )
+            .with_context(|| format!("TCP Fast Open on {address}"))?;
+            if address.is_ipv6() {
+                set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, SMALL_BUFFER)
+                    .context("receive buffer")?;
+            }
             let state = Arc::clone(&self.state);
             thread::spawn(move || serve(&listener, &state));
         }

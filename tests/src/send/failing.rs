@@ -207,7 +207,7 @@ fn short_write(wire: &Wire) -> Result<()> {
         connection.send(&hold(wire, held, 0))?;
         connection.stream.set_nonblocking(true)?;
         // Of another size each time: a head can fit in exactly.
-        let size = 900 + 37 * attempt;
+        let size = 3000 + 137 * attempt;
         let (mut head, mut taken);
         loop {
             number += 1;
