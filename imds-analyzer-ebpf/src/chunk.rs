@@ -146,16 +146,17 @@ fn emit_class<const N: usize, S: Source>(
 #[inline(always)]
 pub fn emit_process(header: &mut RecordHeader) {
     header.position = 0;
-    if let Some((start, len)) = task::args() {
+    let (start, len) = task::args();
+    if len != 0 {
         header.kind = KIND_ARGS;
-        let taken = if len > MAX_ARGS as u64 {
-            MAX_ARGS as u32
-        } else {
-            len as u32
-        };
         // Longer than what is taken of it: the daemon sees the difference.
         header.length = if len > u64::from(u32::MAX) {
             u32::MAX
+        } else {
+            len as u32
+        };
+        let taken = if len > MAX_ARGS as u64 {
+            MAX_ARGS as u32
         } else {
             len as u32
         };
@@ -182,21 +183,20 @@ fn emit_ancestors(header: &mut RecordHeader) {
     let to: *mut Slot<LEN> = slot.as_mut_ptr();
     let mut leader = task::parent(task::sender(task::current()));
     let mut count = 0;
-    let mut more = false;
     for index in 0..MAX_ANCESTORS {
-        let Some(ancestor) = task::ancestor(leader) else {
-            break;
-        };
-        // SAFETY: `index` is below MAX_ANCESTORS, so this lies within the slot.
-        unsafe {
+        // SAFETY: `index` is below MAX_ANCESTORS, so this lies within the slot,
+        // and any bytes make the facts of an ancestor.
+        let facts = unsafe {
             let all: *mut AncestorFacts = (&raw mut (*to).payload).cast();
-            ptr::write(all.add(index), ancestor);
+            &mut *all.add(index)
+        };
+        if !task::note_ancestor(facts, leader) {
+            break;
         }
         count += 1;
         leader = task::parent(leader);
-        more = index == MAX_ANCESTORS - 1;
     }
-    if more && task::ancestor(leader).is_some() {
+    if count == MAX_ANCESTORS as u32 && task::exists(leader) {
         header.flags |= FLAG_MORE_ANCESTORS;
     }
     header.kind = KIND_ANCESTORS;

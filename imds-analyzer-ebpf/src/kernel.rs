@@ -1,6 +1,11 @@
 //! Reading the kernel's memory by address and offset.
 
-use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
+use core::{ffi::c_void, ptr};
+
+use aya_ebpf::{
+    Global,
+    helpers::{bpf_probe_read_kernel, generated},
+};
 
 /// Reads the `T` at `offset` in the kernel object at `address`.
 ///
@@ -15,6 +20,51 @@ pub fn read<T>(address: u64, offset: &Global<u32>) -> Result<T, i32> {
 pub fn read_at<T>(address: u64) -> Result<T, i32> {
     // SAFETY: the helper checks the address and fails instead of faulting.
     unsafe { bpf_probe_read_kernel(address as *const T) }
+}
+
+/// Reads the `T` at `offset` in the kernel object at `address` into `to`, which
+/// becomes zero if that memory is not mapped: the helper fills it in both cases,
+/// and no branch makes the verifier look at two.
+#[inline(always)]
+pub fn read_into<T: Plain>(to: &mut T, address: u64, offset: &Global<u32>) {
+    let from = address.wrapping_add(u64::from(offset.load())) as *const c_void;
+    // SAFETY: `to` is valid for writes of its size and any bytes make a `T`; the
+    // helper checks `from` and clears `to` if it cannot be read.
+    unsafe {
+        generated::bpf_probe_read_kernel(ptr::from_mut(to).cast(), size_of::<T>() as u32, from)
+    };
+}
+
+/// The `T` at `offset` in the kernel object at `address`, zero if it cannot be read.
+#[inline(always)]
+pub fn read_or_zero<T: Plain>(address: u64, offset: &Global<u32>) -> T {
+    let mut value = T::ZERO;
+    read_into(&mut value, address, offset);
+    value
+}
+
+/// Types that any bytes make a value of.
+///
+/// # Safety
+/// Every bit pattern must be valid.
+pub unsafe trait Plain: Copy {
+    /// All bytes zero.
+    const ZERO: Self;
+}
+
+// SAFETY: every bit pattern is a number.
+unsafe impl Plain for u32 {
+    const ZERO: Self = 0;
+}
+
+// SAFETY: as above.
+unsafe impl Plain for u64 {
+    const ZERO: Self = 0;
+}
+
+// SAFETY: as above.
+unsafe impl<const N: usize> Plain for [u8; N] {
+    const ZERO: Self = [0; N];
 }
 
 /// Now, on the boot-time clock, in nanoseconds.

@@ -194,10 +194,7 @@ fn commit(socket: Socket, send: &mut Send, taken: u32) {
     if stream.origin_from == ORIGIN_UNKNOWN || (connecting && stream.origin_from != ORIGIN_DATA) {
         stream.set_origin(sequence, ORIGIN_DATA);
     }
-    let sender = task::facts();
-    let is_new = !task::is_same_process(&stream.task, &sender);
-    stream.task = sender;
-    if is_new {
+    if task::note(&mut stream.task) {
         send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
         chunk::emit_process(&mut send.walk.header);
     }

@@ -1,6 +1,10 @@
 //! The streams that are open: identity, origin, and how far they were delivered.
 
-use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::HashMap};
+use aya_ebpf::{
+    bindings::BPF_ANY,
+    macros::map,
+    maps::{Array, HashMap},
+};
 use imds_analyzer_common::{
     loss::LossCause,
     record::{FLAG_MID_STREAM, TaskFacts},
@@ -11,6 +15,11 @@ use crate::{kernel, loss, socket::Socket, task};
 /// Streams by the address of their socket, from connect to close.
 #[map]
 static STREAMS: HashMap<u64, Stream> = HashMap::with_max_entries(16_384, 0);
+
+/// A new entry of [`STREAMS`], all zero. It lies in a map because the stack is too
+/// short to build one there.
+#[map]
+static BLANK_STREAM: Array<Stream> = Array::with_max_entries(1, 0);
 
 /// [`Stream::origin_from`]: the stream's first sequence number is not known yet.
 pub const ORIGIN_UNKNOWN: u32 = 0;
@@ -58,46 +67,33 @@ impl Stream {
 /// `sending` says whether this happens inside a send (TCP Fast Open).
 #[inline(always)]
 pub fn open(socket: Socket, sending: bool) -> Option<&'static mut Stream> {
-    let stream = Stream {
-        opened_ns: kernel::boottime_ns(),
-        origin: 0,
-        origin_from: ORIGIN_UNKNOWN,
-        delivered: 0,
-        sending: sending as u32,
-        closing: 0,
-        flags: 0,
-        task: task::facts(),
-    };
-    insert(socket, &stream)
+    let stream = insert(socket)?;
+    stream.sending = sending as u32;
+    task::note(&mut stream.task);
+    Some(stream)
 }
 
 /// Notes a stream that was open before we were: its first byte is the first one
 /// that we see, at sequence number `origin`. Who sends on it is not known yet.
 #[inline(always)]
 pub fn join(socket: Socket, origin: u32) -> Option<&'static mut Stream> {
-    let stream = Stream {
-        opened_ns: kernel::boottime_ns(),
-        origin,
-        origin_from: ORIGIN_DATA,
-        delivered: origin,
-        sending: 0,
-        closing: 0,
-        flags: FLAG_MID_STREAM,
-        task: task::NOBODY,
-    };
-    insert(socket, &stream)
+    let stream = insert(socket)?;
+    stream.set_origin(origin, ORIGIN_DATA);
+    stream.flags = FLAG_MID_STREAM;
+    Some(stream)
 }
 
 #[inline(always)]
-fn insert(socket: Socket, stream: &Stream) -> Option<&'static mut Stream> {
-    if STREAMS
-        .insert(&socket.0, stream, u64::from(BPF_ANY))
-        .is_err()
-    {
+fn insert(socket: Socket) -> Option<&'static mut Stream> {
+    // SAFETY: nobody writes the blank one.
+    let blank = unsafe { &*BLANK_STREAM.get_ptr(0)? };
+    if STREAMS.insert(socket.0, blank, u64::from(BPF_ANY)).is_err() {
         loss::count(LossCause::StreamTableFull);
         return None;
     }
-    get(socket)
+    let stream = get(socket)?;
+    stream.opened_ns = kernel::boottime_ns();
+    Some(stream)
 }
 
 /// The stream of a socket, if one is open.

@@ -6,7 +6,7 @@
 //! 6.10, but may read kernel memory.
 
 use aya_ebpf::helpers::bpf_get_current_task;
-use imds_analyzer_common::record::{AncestorFacts, COMM_LEN, TaskFacts};
+use imds_analyzer_common::record::{AncestorFacts, TaskFacts};
 
 use crate::{
     globals::{self, ABSENT},
@@ -16,17 +16,6 @@ use crate::{
 /// `PF_KTHREAD` (include/linux/sched.h).
 const PF_KTHREAD: u32 = 0x0020_0000;
 
-/// No task: every fact is unknown.
-pub const NOBODY: TaskFacts = TaskFacts {
-    start_boottime_ns: 0,
-    tgid: 0,
-    tid: 0,
-    uid: 0,
-    gid: 0,
-    thread_name: [0; COMM_LEN],
-    process_name: [0; COMM_LEN],
-};
-
 /// Address of the running `task_struct`; identifies a thread while it lives.
 #[inline(always)]
 pub fn current() -> u64 {
@@ -34,72 +23,87 @@ pub fn current() -> u64 {
     unsafe { bpf_get_current_task() }
 }
 
-/// Facts of the running task. A fact that cannot be read is zero, never a guess.
-#[inline(always)]
-pub fn facts() -> TaskFacts {
-    let task = sender(current());
-    let leader = kernel::read(task, &globals::TASK_GROUP_LEADER).unwrap_or(task);
-    let cred = cred(task);
-    TaskFacts {
-        start_boottime_ns: kernel::read(leader, &globals::TASK_START_BOOTTIME).unwrap_or(0),
-        tgid: kernel::read(task, &globals::TASK_TGID).unwrap_or(0),
-        tid: kernel::read(task, &globals::TASK_PID).unwrap_or(0),
-        uid: kernel::read(cred, &globals::CRED_EUID).unwrap_or(0),
-        gid: kernel::read(cred, &globals::CRED_EGID).unwrap_or(0),
-        thread_name: comm(task),
-        process_name: comm(leader),
+/// What tells one program in one process from every other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    start_boottime_ns: u64,
+    tgid: u32,
+    name: u128,
+}
+
+impl Identity {
+    /// Of the process in `facts`.
+    #[inline(always)]
+    pub fn of(facts: &TaskFacts) -> Self {
+        Self {
+            start_boottime_ns: facts.start_boottime_ns,
+            tgid: facts.tgid,
+            name: u128::from_ne_bytes(facts.process_name),
+        }
     }
 }
 
-/// Whether two notes are of the same program in the same process.
+/// Notes the running task in `facts`; says whether that is another process, or
+/// another program in the same, than was noted there before. A fact that cannot
+/// be read is zero, never a guess.
 #[inline(always)]
-pub fn is_same_process(one: &TaskFacts, other: &TaskFacts) -> bool {
-    one.start_boottime_ns == other.start_boottime_ns
-        && one.tgid == other.tgid
-        && u128::from_ne_bytes(one.process_name) == u128::from_ne_bytes(other.process_name)
+pub fn note(facts: &mut TaskFacts) -> bool {
+    let before = Identity::of(facts);
+    let task = sender(current());
+    let leader = kernel::read_or_zero(task, &globals::TASK_GROUP_LEADER);
+    let cred = kernel::read_or_zero(task, &globals::TASK_CRED);
+    kernel::read_into(
+        &mut facts.start_boottime_ns,
+        leader,
+        &globals::TASK_START_BOOTTIME,
+    );
+    kernel::read_into(&mut facts.tgid, task, &globals::TASK_TGID);
+    kernel::read_into(&mut facts.tid, task, &globals::TASK_PID);
+    kernel::read_into(&mut facts.uid, cred, &globals::CRED_EUID);
+    kernel::read_into(&mut facts.gid, cred, &globals::CRED_EGID);
+    kernel::read_into(&mut facts.thread_name, task, &globals::TASK_COMM);
+    kernel::read_into(&mut facts.process_name, leader, &globals::TASK_COMM);
+    before != Identity::of(facts)
+}
+
+/// Notes the process whose main thread is `leader` in `facts`; says whether there
+/// is one: the idle task, which is the parent of PID 1, is none.
+#[inline(always)]
+pub fn note_ancestor(facts: &mut AncestorFacts, leader: u64) -> bool {
+    let cred = kernel::read_or_zero(leader, &globals::TASK_CRED);
+    kernel::read_into(
+        &mut facts.start_boottime_ns,
+        leader,
+        &globals::TASK_START_BOOTTIME,
+    );
+    kernel::read_into(&mut facts.tgid, leader, &globals::TASK_TGID);
+    kernel::read_into(&mut facts.uid, cred, &globals::CRED_EUID);
+    kernel::read_into(&mut facts.name, leader, &globals::TASK_COMM);
+    facts.tgid != 0
 }
 
 /// Main thread of the parent of the process that `task` belongs to; 0 above the first.
 #[inline(always)]
 pub fn parent(task: u64) -> u64 {
-    let leader: u64 = kernel::read(task, &globals::TASK_GROUP_LEADER).unwrap_or(0);
-    let parent: u64 = kernel::read(leader, &globals::TASK_REAL_PARENT).unwrap_or(0);
-    kernel::read(parent, &globals::TASK_GROUP_LEADER).unwrap_or(0)
+    let leader = kernel::read_or_zero(task, &globals::TASK_GROUP_LEADER);
+    let parent = kernel::read_or_zero(leader, &globals::TASK_REAL_PARENT);
+    kernel::read_or_zero(parent, &globals::TASK_GROUP_LEADER)
 }
 
-/// What is kept of an ancestor, given its main thread. `None` for the idle task,
-/// which is the parent of PID 1.
+/// Whether there is a process with the main thread `leader`.
 #[inline(always)]
-pub fn ancestor(leader: u64) -> Option<AncestorFacts> {
-    let tgid: u32 = kernel::read(leader, &globals::TASK_TGID).ok()?;
-    if tgid == 0 {
-        return None;
-    }
-    Some(AncestorFacts {
-        start_boottime_ns: kernel::read(leader, &globals::TASK_START_BOOTTIME).unwrap_or(0),
-        tgid,
-        uid: kernel::read(cred(leader), &globals::CRED_EUID).unwrap_or(0),
-        name: comm(leader),
-    })
+pub fn exists(leader: u64) -> bool {
+    kernel::read_or_zero::<u32>(leader, &globals::TASK_TGID) != 0
 }
 
-/// Where the running task's arguments lie in its memory: address and length.
+/// Where the running task's arguments lie in its memory: address and length, 0 if
+/// it has none.
 #[inline(always)]
-pub fn args() -> Option<(u64, u64)> {
-    let mm: u64 = kernel::read(current(), &globals::TASK_MM).ok()?;
-    let start: u64 = kernel::read(mm, &globals::MM_ARG_START).ok()?;
-    let end: u64 = kernel::read(mm, &globals::MM_ARG_END).ok()?;
-    (start != 0 && end > start).then(|| (start, end - start))
-}
-
-#[inline(always)]
-fn cred(task: u64) -> u64 {
-    kernel::read(task, &globals::TASK_CRED).unwrap_or(0)
-}
-
-#[inline(always)]
-fn comm(task: u64) -> [u8; COMM_LEN] {
-    kernel::read(task, &globals::TASK_COMM).unwrap_or([0; COMM_LEN])
+pub fn args() -> (u64, u64) {
+    let mm = kernel::read_or_zero(current(), &globals::TASK_MM);
+    let start: u64 = kernel::read_or_zero(mm, &globals::MM_ARG_START);
+    let end: u64 = kernel::read_or_zero(mm, &globals::MM_ARG_END);
+    (start, if end > start { end - start } else { 0 })
 }
 
 /// The task to name for a send by `task`: itself, unless it is a kernel thread
@@ -109,16 +113,13 @@ pub fn sender(task: u64) -> u64 {
     if globals::MM_OWNER.load() == ABSENT {
         return task;
     }
-    let flags: u32 = kernel::read(task, &globals::TASK_FLAGS).unwrap_or(0);
+    let flags: u32 = kernel::read_or_zero(task, &globals::TASK_FLAGS);
     if flags & PF_KTHREAD == 0 {
         return task;
     }
-    let mm: u64 = kernel::read(task, &globals::TASK_MM).unwrap_or(0);
-    if mm == 0 {
-        return task;
-    }
-    match kernel::read(mm, &globals::MM_OWNER) {
-        Ok(owner) if owner != 0 => owner,
-        _ => task,
+    let mm = kernel::read_or_zero(task, &globals::TASK_MM);
+    match kernel::read_or_zero(mm, &globals::MM_OWNER) {
+        0 => task,
+        owner => owner,
     }
 }

@@ -96,12 +96,7 @@ fn deliver(
     route: &crate::socket::Route,
     segment: &Segment,
 ) -> Option<()> {
-    let mut is_new = false;
-    if socket.is_owned() {
-        let sender = task::facts();
-        is_new = !task::is_same_process(&stream.task, &sender);
-        stream.task = sender;
-    }
+    let is_new = socket.is_owned() && task::note(&mut stream.task);
     let ahead = stream.delivered.wrapping_sub(segment.sequence) as i32;
     let known = if ahead > 0 { ahead as u32 } else { 0 };
     if known >= segment.len {
