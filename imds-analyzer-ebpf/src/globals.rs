@@ -30,8 +30,6 @@ globals! {
     WATCHED_NETNS = 0;
     /// Whether a program on the wire is attached.
     WIRE_HOOKED = 0;
-    /// Whether the programs explain themselves through aya-log.
-    DEBUG = 0;
 
     /// `sock_common.skc_family`
     SKC_FAMILY = ABSENT;

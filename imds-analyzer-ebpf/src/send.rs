@@ -11,6 +11,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap},
 };
+use aya_log_ebpf::info;
 use imds_analyzer_common::{loss::LossCause, record::FLAG_POSITION_UNCERTAIN};
 
 use crate::{
@@ -108,6 +109,10 @@ fn note(socket: Socket, message: u64, route: Route) -> Result<(), i32> {
     send.state = state;
     send.write_seq = write_seq;
     send.counted = 0;
+    info!(
+        (),
+        "send of {} bytes, iterator kind {}, in state {}", segments.count, segments.kind, state
+    );
     if let Some(stream) = stream::get(socket) {
         stream.sending += 1;
         send.counted = 1;
@@ -150,6 +155,7 @@ pub fn exit(ret: i32) {
     let Some(send) = get(task) else {
         return;
     };
+    info!((), "send returned {}", ret);
     let socket = Socket(send.socket);
     if ret > 0 {
         commit(socket, send, ret as u32);

@@ -3,6 +3,7 @@
 //! before 6.5, MPTCP).
 
 use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_skb_load_bytes, programs::SkBuffContext};
+use aya_log_ebpf::info;
 use imds_analyzer_common::{
     loss::LossCause,
     record::{FLAG_MID_STREAM, MAX_CHUNK, MISSING_OVERSIZED},
@@ -99,6 +100,10 @@ fn deliver(
     let is_new = socket.is_owned() && task::note(&mut stream.task);
     let ahead = stream.delivered.wrapping_sub(segment.sequence) as i32;
     let known = if ahead > 0 { ahead as u32 } else { 0 };
+    info!(
+        (),
+        "segment of {} bytes, {} of them delivered before", segment.len, known
+    );
     if known >= segment.len {
         return None;
     }

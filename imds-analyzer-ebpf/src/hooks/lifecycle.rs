@@ -6,6 +6,7 @@
 //! `cgroup/connect` program is needed.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_log_ebpf::info;
 
 use crate::{
     chunk, send,
@@ -37,6 +38,7 @@ fn connecting(socket: Socket) {
     if let Some(route) = socket.route()
         && let Some(stream) = stream::open(socket, send::is_sending())
     {
+        info!((), "stream opened by process {}", stream.task.tgid);
         let mut header = chunk::header(socket, stream, &route, stream.opened_ns);
         chunk::emit_process(&mut header);
     }
@@ -59,6 +61,10 @@ fn closed(socket: Socket) {
     let Some(stream) = stream::get(socket) else {
         return;
     };
+    info!(
+        (),
+        "stream closed with {} sends in progress", stream.sending
+    );
     if stream.sending > 0 {
         stream.closing = 1;
         return;

@@ -16,7 +16,7 @@ use super::{
     layout::Layout,
     loss::LossCounters,
     privilege,
-    programs::{Programs, ProgramsError, Settings},
+    programs::{Hooks, Programs, ProgramsError, Settings},
 };
 
 /// Where the kernel gives its type information.
@@ -205,49 +205,35 @@ type Attached = (Programs, LossCounters, Option<String>);
 
 fn attach(backend: Backend, settings: &Settings, layout: &Layout) -> Result<Attached, AttachError> {
     require(layout.common.as_ref())?;
-    if backend == Backend::Cgroup {
-        require(layout.wire.as_ref())?;
-        let mut programs = Programs::load(settings, layout, true)?;
-        let losses = programs.take_losses()?;
-        programs.attach_lifecycle()?;
-        programs.attach_wire(&Cgroup2Root::open()?)?;
-        return Ok((programs, losses, None));
-    }
+    let hooks = match backend {
+        Backend::Fentry => Hooks::Fentry,
+        Backend::Kprobe => Hooks::Kprobe,
+        Backend::Cgroup => {
+            require(layout.wire.as_ref())?;
+            let mut programs = Programs::load(settings, layout, true)?;
+            let losses = programs.take_losses()?;
+            programs.attach_lifecycle()?;
+            programs.attach_wire(&Cgroup2Root::open()?)?;
+            return Ok((programs, losses, None));
+        }
+    };
     require(layout.send.as_ref())?;
     // The programs must know at load time whether there is a witness, so one
     // that is refused means to begin again without it.
-    let refusal = match attach_hooked(backend, settings, layout, true)? {
-        Hooked::Attached(programs, losses) => return Ok((*programs, losses, None)),
-        Hooked::WitnessRefused(reason) => reason,
+    let mut programs = Programs::load(settings, layout, true)?;
+    programs.load_hooks(hooks)?;
+    let refusal = match attach_witness(&mut programs, layout) {
+        Ok(()) => None,
+        Err(error) => {
+            programs = Programs::load(settings, layout, false)?;
+            programs.load_hooks(hooks)?;
+            Some(error.to_string())
+        }
     };
-    match attach_hooked(backend, settings, layout, false)? {
-        Hooked::Attached(programs, losses) => Ok((*programs, losses, Some(refusal.to_string()))),
-        Hooked::WitnessRefused(reason) => Err(reason),
-    }
-}
-
-enum Hooked {
-    Attached(Box<Programs>, LossCounters),
-    WitnessRefused(AttachError),
-}
-
-fn attach_hooked(
-    backend: Backend,
-    settings: &Settings,
-    layout: &Layout,
-    witness: bool,
-) -> Result<Hooked, AttachError> {
-    let mut programs = Programs::load(settings, layout, witness)?;
     let losses = programs.take_losses()?;
     programs.attach_lifecycle()?;
-    match backend {
-        Backend::Fentry => programs.attach_fentry()?,
-        Backend::Kprobe | Backend::Cgroup => programs.attach_kprobe()?,
-    }
-    if witness && let Err(error) = attach_witness(&mut programs, layout) {
-        return Ok(Hooked::WitnessRefused(error));
-    }
-    Ok(Hooked::Attached(Box::new(programs), losses))
+    programs.attach_hooks(hooks)?;
+    Ok((programs, losses, refusal))
 }
 
 fn attach_witness(programs: &mut Programs, layout: &Layout) -> Result<(), AttachError> {

@@ -1,6 +1,6 @@
 //! Loading the eBPF programs and attaching them.
 
-use std::borrow::BorrowMut;
+use std::path::Path;
 
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned,
@@ -14,8 +14,17 @@ use imds_analyzer_common::{destination::DestinationKey, loss::LossCause};
 
 use super::{cgroup2::Cgroup2Root, layout::Layout, loss::LossCounters};
 
+/// Where a kernel with kprobes offers them to perf_event_open(2), through which
+/// programs are attached to them.
+const KPROBE_EVENTS: &str = "/sys/bus/event_source/devices/kprobe";
+
 /// The function that the send hooks are on.
 const HOOKED_FUNCTION: &str = "tcp_sendmsg";
+
+/// `AYA_LOG_LEVEL` that lets the verifier drop every message.
+const LOG_NOTHING: u8 = 0;
+/// `AYA_LOG_LEVEL` at which programs say everything (`aya_log_common::Level::Trace`).
+const LOG_EVERYTHING: u8 = 5;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/imds-analyzer-ebpf"));
 
@@ -44,6 +53,9 @@ pub enum ProgramsError {
     /// The kernel's BTF is not there for the programs that need it.
     #[error("the kernel's BTF was refused: {0}")]
     Btf(#[from] aya::BtfError),
+    /// The kernel was built without kprobes.
+    #[error("{KPROBE_EVENTS} does not exist: this kernel has no kprobes (CONFIG_KPROBE_EVENTS)")]
+    NoKprobes,
     /// The object lacks something: it was not built from this source.
     #[error("the eBPF object has no {0}")]
     Absent(&'static str),
@@ -79,6 +91,15 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// The hooks on `tcp_sendmsg`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hooks {
+    /// `fentry` and `fexit`.
+    Fentry,
+    /// `kprobe` and `kretprobe`.
+    Kprobe,
+}
+
 /// What the programs are told beside the layout of the kernel.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -110,12 +131,18 @@ impl Programs {
         globals.push(("WATCHED_PORT", port));
         globals.push(("WATCHED_NETNS", settings.netns.unwrap_or(0)));
         globals.push(("WIRE_HOOKED", u32::from(wire)));
-        globals.push(("DEBUG", u32::from(settings.debug)));
+        let log_level = if settings.debug {
+            LOG_EVERYTHING
+        } else {
+            LOG_NOTHING
+        };
 
         let mut loader = EbpfLoader::new();
         // There is nothing to relocate: offsets come as globals.
         loader.btf(None);
-        loader.verifier_log_level(if std::env::var_os("VLOG").is_some() {
+        // The verifier's log comes only with --debug-ebpf: it grows to megabytes,
+        // and aya loads a refused program again and again until it has all of it.
+        loader.verifier_log_level(if settings.debug {
             VerifierLogLevel::DEBUG
         } else {
             VerifierLogLevel::DISABLE
@@ -124,6 +151,7 @@ impl Programs {
         for (name, value) in &globals {
             loader.override_global(name, value, true);
         }
+        loader.override_global("AYA_LOG_LEVEL", &log_level, true);
         let mut ebpf = loader.load(OBJECT)?;
 
         let map = ebpf
@@ -134,6 +162,34 @@ impl Programs {
             source,
         })?;
         Ok(Self { ebpf })
+    }
+
+    /// Loads the hooks of a backend, without attaching them: what a kernel does
+    /// not have is refused here, before anything needs to be undone.
+    ///
+    /// # Errors
+    /// If the kernel refuses one of them.
+    pub fn load_hooks(&mut self, hooks: Hooks) -> Result<(), ProgramsError> {
+        match hooks {
+            Hooks::Fentry => {
+                let btf = Btf::from_sys_fs()?;
+                self.with("tcp_sendmsg_fexit", |program: &mut FExit| {
+                    program.load(HOOKED_FUNCTION, &btf)
+                })?;
+                self.with("tcp_sendmsg_fentry", |program: &mut FEntry| {
+                    program.load(HOOKED_FUNCTION, &btf)
+                })
+            }
+            Hooks::Kprobe => {
+                if !Path::new(KPROBE_EVENTS).exists() {
+                    return Err(ProgramsError::NoKprobes);
+                }
+                for name in ["tcp_sendmsg_kretprobe", "tcp_sendmsg_kprobe"] {
+                    self.with(name, KProbe::load)?;
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Attaches the raw tracepoint that streams begin and end at.
@@ -147,36 +203,31 @@ impl Programs {
         })
     }
 
-    /// Attaches `fexit` and `fentry` to `tcp_sendmsg`, in this order: an end
+    /// Attaches loaded hooks to `tcp_sendmsg`, the end before the entry: an end
     /// without an entry is nothing, an entry without an end is a loss.
     ///
     /// # Errors
-    /// If the kernel refuses one of them. On arm64 before 6.4 they load and do
-    /// not attach (ENOTSUPP, errno 524).
-    pub fn attach_fentry(&mut self) -> Result<(), ProgramsError> {
-        let btf = Btf::from_sys_fs()?;
-        self.with("tcp_sendmsg_fexit", |program: &mut FExit| {
-            program.load(HOOKED_FUNCTION, &btf)?;
-            program.attach().map(drop)
-        })?;
-        self.with("tcp_sendmsg_fentry", |program: &mut FEntry| {
-            program.load(HOOKED_FUNCTION, &btf)?;
-            program.attach().map(drop)
-        })
-    }
-
-    /// Attaches a kretprobe and a kprobe to `tcp_sendmsg`.
-    ///
-    /// # Errors
-    /// If the kernel refuses one of them.
-    pub fn attach_kprobe(&mut self) -> Result<(), ProgramsError> {
-        for name in ["tcp_sendmsg_kretprobe", "tcp_sendmsg_kprobe"] {
-            self.with(name, |program: &mut KProbe| {
-                program.load()?;
-                program.attach(HOOKED_FUNCTION, 0).map(drop)
-            })?;
+    /// If the kernel refuses one of them. On arm64 before 6.4 fentry loads and
+    /// does not attach (ENOTSUPP, errno 524).
+    pub fn attach_hooks(&mut self, hooks: Hooks) -> Result<(), ProgramsError> {
+        match hooks {
+            Hooks::Fentry => {
+                self.with("tcp_sendmsg_fexit", |program: &mut FExit| {
+                    program.attach().map(drop)
+                })?;
+                self.with("tcp_sendmsg_fentry", |program: &mut FEntry| {
+                    program.attach().map(drop)
+                })
+            }
+            Hooks::Kprobe => {
+                for name in ["tcp_sendmsg_kretprobe", "tcp_sendmsg_kprobe"] {
+                    self.with(name, |program: &mut KProbe| {
+                        program.attach(HOOKED_FUNCTION, 0).map(drop)
+                    })?;
+                }
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Attaches `cgroup_skb/egress` to the root of the cgroup2 hierarchy.
@@ -212,7 +263,7 @@ impl Programs {
 
     /// The loaded object, for aya-log.
     pub fn ebpf_mut(&mut self) -> &mut Ebpf {
-        self.ebpf.borrow_mut()
+        &mut self.ebpf
     }
 
     fn take<M>(&mut self, map: &'static str) -> Result<M, ProgramsError>
@@ -223,24 +274,35 @@ impl Programs {
         M::try_from(taken).map_err(|source| ProgramsError::Map { map, source })
     }
 
-    fn with<'a, P: 'a>(
-        &'a mut self,
+    fn with<P>(
+        &mut self,
         name: &'static str,
         act: impl FnOnce(&mut P) -> Result<(), ProgramError>,
     ) -> Result<(), ProgramsError>
     where
-        &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+        for<'p> &'p mut P: TryFrom<&'p mut Program, Error = ProgramError>,
     {
         let program = self
             .ebpf
             .program_mut(name)
             .ok_or(ProgramsError::Absent(name))?;
-        <&mut P>::try_from(program)
-            .and_then(act)
-            .map_err(|source| ProgramsError::Program {
-                program: name,
-                source,
-            })
+        let refused = |source| ProgramsError::Program {
+            program: name,
+            source,
+        };
+        <&mut P>::try_from(program).and_then(act).map_err(refused)?;
+        self.tell_size(name);
+        Ok(())
+    }
+
+    /// Says how much work a program was for the verifier, which decides how long
+    /// the start takes. Known from 5.16 on.
+    fn tell_size(&self, name: &'static str) {
+        let info = self.ebpf.program(name).map(Program::info);
+        if let Some(Ok(info)) = info {
+            let instructions = info.verified_instruction_count();
+            tracing::debug!(program = name, instructions, "program accepted");
+        }
     }
 }
 
