@@ -43,6 +43,23 @@ pub fn read_or_zero<T: Plain>(address: u64, offset: &Global<u32>) -> T {
     value
 }
 
+/// The same number, of which the verifier knows nothing any more: it follows every
+/// bound that it knows through every turn of a loop, and the ways in which
+/// lengths can add up are too many.
+#[inline(always)]
+pub fn forget(number: u32) -> u32 {
+    let mut forgotten = 0u32;
+    // SAFETY: both are valid for four bytes. The helper may copy from anywhere.
+    unsafe {
+        generated::bpf_probe_read_kernel(
+            ptr::from_mut(&mut forgotten).cast(),
+            size_of::<u32>() as u32,
+            ptr::from_ref(&number).cast(),
+        );
+    }
+    forgotten
+}
+
 /// Types that any bytes make a value of.
 ///
 /// # Safety

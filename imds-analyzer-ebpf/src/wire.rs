@@ -65,23 +65,17 @@ fn watch(context: &SkBuffContext, socket: Socket) -> Option<()> {
         return None;
     }
     let route = socket.route()?;
-    let found = stream::get(socket);
+    let stream = match stream::get(socket) {
+        Some(stream) => stream,
+        // The SYN of a stream that the table had no room for.
+        None if segment.is_syn => return None,
+        None => stream::join(socket, segment.sequence)?,
+    };
     if segment.is_syn {
-        // The SYN takes one sequence number; data sent with it comes after.
-        let stream = found?;
         if stream.origin_from != ORIGIN_DATA {
             stream.set_origin(segment.sequence, ORIGIN_DATA);
         }
-        if segment.len == 0 {
-            return None;
-        }
-        return deliver(context, socket, stream, &route, &segment);
-    }
-    let stream = match found {
-        Some(stream) => stream,
-        None => stream::join(socket, segment.sequence)?,
-    };
-    if stream.origin_from == ORIGIN_UNKNOWN {
+    } else if stream.origin_from == ORIGIN_UNKNOWN {
         stream.set_origin(segment.sequence, ORIGIN_DATA);
         stream.flags |= FLAG_MID_STREAM;
     }
@@ -97,7 +91,8 @@ fn deliver(
     route: &crate::socket::Route,
     segment: &Segment,
 ) -> Option<()> {
-    let is_new = socket.is_owned() && task::note(&mut stream.task);
+    // A SYN without data belongs to a connect, which has noted its task.
+    let is_new = segment.len != 0 && socket.is_owned() && task::note(&mut stream.task);
     let ahead = stream.delivered.wrapping_sub(segment.sequence) as i32;
     let known = if ahead > 0 { ahead as u32 } else { 0 };
     info!(
@@ -118,6 +113,9 @@ fn deliver(
     let mut left = segment.len - known;
     let mut complete = true;
     for _ in 0..MAX_CHUNKS {
+        left = kernel::forget(left);
+        from = kernel::forget(from);
+        header.position = kernel::forget(header.position);
         if left == 0 {
             break;
         }
