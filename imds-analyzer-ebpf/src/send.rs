@@ -55,7 +55,7 @@ struct Send {
 /// Whether the running task is inside a send that is watched.
 #[inline(always)]
 pub fn is_sending() -> bool {
-    SENDS.get_ptr(&task::current()).is_some()
+    SENDS.get_ptr(task::current()).is_some()
 }
 
 /// `tcp_sendmsg(sk, msg, size)` is entered.
@@ -131,19 +131,19 @@ fn note(socket: Socket, message: u64, route: Route) -> Result<(), i32> {
 /// The running task's entry, blank.
 #[inline(always)]
 fn begin(task: u64) -> Option<&'static mut Send> {
-    if SENDS.get_ptr(&task).is_some() {
+    if SENDS.get_ptr(task).is_some() {
         loss::count(LossCause::ExitMissed);
     }
     // SAFETY: nobody writes the blank one.
     let blank = unsafe { &*BLANK_SEND.get_ptr(0)? };
-    SENDS.insert(&task, blank, u64::from(BPF_ANY)).ok()?;
+    SENDS.insert(task, blank, u64::from(BPF_ANY)).ok()?;
     get(task)
 }
 
 /// The entry of a task.
 #[inline(always)]
 fn get(task: u64) -> Option<&'static mut Send> {
-    let send = SENDS.get_ptr_mut(&task)?;
+    let send = SENDS.get_ptr_mut(task)?;
     // SAFETY: only the task itself reads, writes and removes its entry.
     Some(unsafe { &mut *send })
 }
@@ -167,7 +167,7 @@ pub fn exit(ret: i32) {
     }
     settle(socket, send);
     // It was there a moment ago, and only this task removes it.
-    let _ = SENDS.remove(&task);
+    let _ = SENDS.remove(task);
 }
 
 /// Sequence number after the last byte that the send was asked to take.

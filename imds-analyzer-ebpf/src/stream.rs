@@ -99,7 +99,7 @@ fn insert(socket: Socket) -> Option<&'static mut Stream> {
 /// The stream of a socket, if one is open.
 #[inline(always)]
 pub fn get(socket: Socket) -> Option<&'static mut Stream> {
-    let stream = STREAMS.get_ptr_mut(&socket.0)?;
+    let stream = STREAMS.get_ptr_mut(socket.0)?;
     // SAFETY: the pointer stays readable and writable until the program ends,
     // even if the entry is removed meanwhile. Programs on other CPUs may write
     // the same entry: fields are plain words, each right at its time.
@@ -110,5 +110,5 @@ pub fn get(socket: Socket) -> Option<&'static mut Stream> {
 #[inline(always)]
 pub fn forget(socket: Socket) {
     // It may be gone already, which is what was wanted.
-    let _ = STREAMS.remove(&socket.0);
+    let _ = STREAMS.remove(socket.0);
 }

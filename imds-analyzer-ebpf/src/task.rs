@@ -103,7 +103,7 @@ pub fn args() -> (u64, u64) {
     let mm = kernel::read_or_zero(current(), &globals::TASK_MM);
     let start: u64 = kernel::read_or_zero(mm, &globals::MM_ARG_START);
     let end: u64 = kernel::read_or_zero(mm, &globals::MM_ARG_END);
-    (start, if end > start { end - start } else { 0 })
+    (start, end.saturating_sub(start))
 }
 
 /// The task to name for a send by `task`: itself, unless it is a kernel thread
