@@ -211,9 +211,9 @@ fn attach(backend: Backend, settings: &Settings, layout: &Layout) -> Result<Atta
         Backend::Cgroup => {
             require(layout.wire.as_ref())?;
             let mut programs = Programs::load(settings, layout, true)?;
-            let losses = programs.take_losses()?;
             programs.attach_lifecycle()?;
             programs.attach_wire(&Cgroup2Root::open()?)?;
+            let losses = programs.take_losses()?;
             return Ok((programs, losses, None));
         }
     };
@@ -230,9 +230,9 @@ fn attach(backend: Backend, settings: &Settings, layout: &Layout) -> Result<Atta
             Some(error.to_string())
         }
     };
-    let losses = programs.take_losses()?;
     programs.attach_lifecycle()?;
     programs.attach_hooks(hooks)?;
+    let losses = programs.take_losses()?;
     Ok((programs, losses, refusal))
 }
 

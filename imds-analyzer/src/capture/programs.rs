@@ -253,12 +253,22 @@ impl Programs {
         self.take("CHUNKS")
     }
 
-    /// Takes the loss counters.
+    /// Takes the loss counters, those of the programs that are loaded by now
+    /// included.
     ///
     /// # Errors
     /// If they were taken before.
     pub fn take_losses(&mut self) -> Result<LossCounters, ProgramsError> {
-        self.take("LOSSES").map(LossCounters::new)
+        let mut losses = self.take("LOSSES").map(LossCounters::new)?;
+        for (_, program) in self.ebpf.programs() {
+            if let Ok(fd) = program
+                .fd()
+                .and_then(|fd| fd.try_clone().map_err(Into::into))
+            {
+                losses.watch(fd);
+            }
+        }
+        Ok(losses)
     }
 
     /// The loaded object, for aya-log.
