@@ -228,7 +228,7 @@ impl Daemon {
         };
         let stopped = record::Stopped {
             reason,
-            counters: pipeline.counters(),
+            counters: self.pipeline.counters(),
         };
         writer.send(
             clock::boottime_ns(),
