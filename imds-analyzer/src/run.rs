@@ -230,7 +230,7 @@ impl Daemon {
             reason,
             counters: self.pipeline.counters(),
         };
-        writer.send(
+        self.writer.send(
             clock::boottime_ns(),
             record::Event::AnalyzerStopped(stopped),
         );
