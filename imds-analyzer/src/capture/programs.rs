@@ -12,6 +12,8 @@ use aya::{
 };
 use imds_analyzer_common::{destination::DestinationKey, loss::LossCause};
 
+use crate::diagnostics::chain;
+
 use super::{cgroup2::Cgroup2Root, layout::Layout, loss::LossCounters};
 
 /// Where a kernel with kprobes offers them to perf_event_open(2), through which
@@ -74,21 +76,6 @@ fn program_error(error: &ProgramError) -> String {
         }
         other => chain(other),
     }
-}
-
-/// An error with its causes, which aya's messages leave out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            text.push_str(": ");
-            text.push_str(&next_text);
-        }
-        cause = next.source();
-    }
-    text
 }
 
 /// The hooks on `tcp_sendmsg`.
