@@ -100,6 +100,7 @@ impl Daemon {
             backend: wanted(config.backend),
             destinations: imds_destinations(),
             netns,
+            witness: config.witness.get(),
             ring_bytes: config.ring_buffer_bytes.get(),
             debug: debug_ebpf,
         })?;
