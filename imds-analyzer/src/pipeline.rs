@@ -128,12 +128,15 @@ impl Pipeline {
                 (classify::unknown(reason.as_str()), http)
             }
         };
-        let sender = self.attributor.attribute(&request.task, now_ns);
+        // A record that says nothing of its sender is better than one that says 0.
+        let sender =
+            (request.task.tgid != 0).then(|| self.attributor.attribute(&request.task, now_ns));
+        let sender = sender.as_deref();
         record::Request {
             imds,
             http,
-            lineage: sender.lineage.clone(),
-            process: sender.process.clone(),
+            lineage: sender.map(|sender| sender.lineage.clone()),
+            process: sender.map(|sender| sender.process.clone()),
             destination: record::Destination {
                 ip: request.destination.ip,
                 port: request.destination.port,
@@ -144,8 +147,8 @@ impl Pipeline {
                 bytes: request.bytes,
                 truncated: request.truncated,
             },
-            ancestors: sender.ancestors.clone(),
-            ancestors_truncated: sender.ancestors_truncated,
+            ancestors: sender.map_or_else(Vec::new, |sender| sender.ancestors.clone()),
+            ancestors_truncated: sender.is_some_and(|sender| sender.ancestors_truncated),
         }
     }
 }

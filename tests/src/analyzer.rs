@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io,
+    io::Write as _,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -17,12 +18,17 @@ use crate::{lines::Lines, netns::die_with_parent};
 /// verifier alone takes seconds.
 pub const READY_WITHIN: Duration = Duration::from_secs(90);
 
+/// Suffix of a send hook's name: it is to capture by itself. Beside a witness on the
+/// wire, whatever it misses would be made up for.
+pub const ALONE: &str = "-alone";
+
 /// How to run it.
 #[derive(Clone, Debug)]
 pub struct Launch<'a> {
     /// The executable.
     pub program: &'a Path,
-    /// `auto`, `fentry`, `kprobe` or `cgroup`.
+    /// `auto`, `fentry`, `kprobe` or `cgroup`; with [`ALONE`] behind it, without the
+    /// witness on the wire.
     pub backend: &'a str,
     /// `json`, `text` or `aws`.
     pub format: &'a str,
@@ -62,9 +68,20 @@ impl Launch<'_> {
     ///
     /// If it ends first or takes too long, with what it said.
     pub fn start(&self, watch: impl Fn(&[u8]) + Send + 'static) -> Result<Analyzer> {
+        let alone = self.backend.strip_suffix(ALONE);
+        let mut configuration = tempfile::NamedTempFile::new()?;
+        if alone.is_some() {
+            writeln!(configuration, "witness = false")?;
+        }
         let mut command = Command::new(self.program);
         command
-            .args(["run", "--backend", self.backend])
+            .args([
+                "run",
+                "--backend",
+                alone.unwrap_or(self.backend),
+                "--config",
+            ])
+            .arg(configuration.path())
             .args(["--format", self.format, "--output"])
             .arg(self.output.unwrap_or(Path::new("-")))
             .arg("--netns")

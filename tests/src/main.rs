@@ -70,7 +70,9 @@ enum Command {
 enum Backend {
     Auto,
     Fentry,
+    FentryAlone,
     Kprobe,
+    KprobeAlone,
     Cgroup,
 }
 
@@ -79,7 +81,9 @@ impl Backend {
         match self {
             Self::Auto => "auto",
             Self::Fentry => "fentry",
+            Self::FentryAlone => "fentry-alone",
             Self::Kprobe => "kprobe",
+            Self::KprobeAlone => "kprobe-alone",
             Self::Cgroup => "cgroup",
         }
     }

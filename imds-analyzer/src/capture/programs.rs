@@ -10,7 +10,7 @@ use aya::{
         ProgramError, RawTracePoint,
     },
 };
-use imds_analyzer_common::{destination::DestinationKey, loss::LossCause};
+use imds_analyzer_common::destination::DestinationKey;
 
 use crate::diagnostics::chain;
 

@@ -172,9 +172,12 @@ pub struct Request {
     /// The request, as far as it was read.
     pub http: Http,
     /// Names from the sender up to PID 1: `curl < backup.sh < cron < systemd`.
-    pub lineage: String,
-    /// Sender.
-    pub process: Process,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<String>,
+    /// Sender; absent if the kernel could not tell: bytes of a connection older than
+    /// the analyzer that left on their own, after their sender's system call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
     /// Destination.
     pub destination: Destination,
     /// How it was captured.

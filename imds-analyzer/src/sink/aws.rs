@@ -81,9 +81,13 @@ fn push_request(line: &mut String, request: &Request) {
             line.push_str(") ");
         }
     }
-    let process = &request.process;
-    let argv = process.args.as_ref().map(|args| args.join(" "));
-    push_process(line, process.pid, &process.name, argv.as_deref());
+    match &request.process {
+        Some(process) => {
+            let argv = process.args.as_ref().map(|args| args.join(" "));
+            push_process(line, process.pid, &process.name, argv.as_deref());
+        }
+        None => line.push_str("(pid:?: argv:)"),
+    }
     for (above, ancestor) in request.ancestors.iter().enumerate() {
         line.push_str(if above == 0 { " called by -> " } else { " -> " });
         push_process(

@@ -37,8 +37,8 @@ pub(crate) fn request() -> Request {
             host: Some("169.254.169.254".to_owned()),
             user_agent: Some("curl/8.5.0".to_owned()),
         },
-        lineage: "curl < bash < systemd".to_owned(),
-        process: Process {
+        lineage: Some("curl < bash < systemd".to_owned()),
+        process: Some(Process {
             pid: 3109,
             tid: 3110,
             start_time: Some("2026-11-22T04:32:51.900000Z".to_owned()),
@@ -56,7 +56,7 @@ pub(crate) fn request() -> Request {
             }),
             systemd_unit: Some("backup.service".to_owned()),
             exited: true,
-        },
+        }),
         destination: Destination {
             ip: "169.254.169.254".parse().unwrap(),
             port: 80,
@@ -86,7 +86,7 @@ pub(crate) fn bare_request() -> Request {
             credentials: None,
         },
         http: Http::default(),
-        process: Process {
+        process: Some(Process {
             start_time: None,
             thread_name: None,
             executable: None,
@@ -97,8 +97,8 @@ pub(crate) fn bare_request() -> Request {
             },
             container: None,
             systemd_unit: None,
-            ..full.process
-        },
+            ..full.process.expect("the full record has one")
+        }),
         destination: Destination {
             ip: "fd00:ec2::254".parse().unwrap(),
             port: 80,

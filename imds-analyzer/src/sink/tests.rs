@@ -49,8 +49,8 @@ fn all(text: &str) -> Request {
         host: Some(own()),
         user_agent: Some(own()),
     };
-    request.lineage = own();
-    let process = &mut request.process;
+    request.lineage = Some(own());
+    let process = request.process.as_mut().expect("the fixture has one");
     process.name = own();
     process.thread_name = Some(own());
     process.executable = Some(own());
@@ -176,7 +176,8 @@ fn text_of_a_request_that_was_not_read_says_so() {
 #[test]
 fn text_value_with_blanks_is_quoted() {
     let mut request = request();
-    request.process.user.name = Some("x unit=\"fake".to_owned());
+    let process = request.process.as_mut().expect("the fixture has one");
+    process.user.name = Some("x unit=\"fake".to_owned());
     assert!(text(request).contains(" user=\"x unit=\\\"fake\" unit=backup.service "));
 }
 
@@ -287,4 +288,16 @@ fn process_cannot_forge_a_part_of_an_aws_line() {
 #[test]
 fn aws_keeps_the_case_of_a_path() {
     assert!(aws(request()).contains("/security-credentials/Web "));
+}
+
+#[test]
+fn sender_that_is_not_known_is_not_invented() {
+    let mut request = request();
+    request.process = None;
+    request.lineage = None;
+    request.ancestors.clear();
+    let json: serde_json::Value = serde_json::from_str(&json(request.clone())).unwrap();
+    assert_eq!((json.get("process"), json.get("lineage")), (None, None));
+    assert!(text(request.clone()).contains("(sender unknown)"));
+    assert!(aws(request).contains("(pid:?: argv:) Req details: "));
 }

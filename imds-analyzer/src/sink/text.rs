@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use super::escape::push_plain;
 use crate::clock;
-use crate::record::{Counters, Event, ImdsVersion, Loss, Record, Request, Started};
+use crate::record::{Counters, Event, ImdsVersion, Loss, Process, Record, Request, Started};
 
 /// Where a call to IMDS goes unless the line says otherwise.
 const USUAL_DESTINATION: (&str, u16) = ("169.254.169.254", 80);
@@ -81,7 +81,30 @@ fn push_request(line: &mut String, request: &Request) {
         }
     }
     line.push_str("  ");
-    push_plain(line, &request.lineage);
+    push_plain(
+        line,
+        request.lineage.as_deref().unwrap_or("(sender unknown)"),
+    );
+    if let Some(process) = process {
+        push_process(line, process);
+    }
+    let ip = destination.ip.to_string();
+    if (ip.as_str(), destination.port) != USUAL_DESTINATION {
+        let to = std::net::SocketAddr::new(destination.ip, destination.port);
+        push_value(line, "to", &to.to_string());
+    }
+    if let Some(reason) = &imds.reason {
+        push_value(line, "reason", reason);
+    }
+    if imds.credentials == Some(true) {
+        line.push_str(" credentials");
+    }
+    if process.as_ref().is_some_and(|process| process.exited) {
+        line.push_str(" exited");
+    }
+}
+
+fn push_process(line: &mut String, process: &Process) {
     let _ = write!(line, "  pid={}", process.pid);
     match &process.user.name {
         Some(name) => push_value(line, "user", name),
@@ -97,20 +120,6 @@ fn push_request(line: &mut String, request: &Request) {
             .as_deref()
             .map(|runtime| format!("{runtime}:"));
         push_value(line, "container", &(runtime.unwrap_or_default() + &id));
-    }
-    let ip = destination.ip.to_string();
-    if (ip.as_str(), destination.port) != USUAL_DESTINATION {
-        let to = std::net::SocketAddr::new(destination.ip, destination.port);
-        push_value(line, "to", &to.to_string());
-    }
-    if let Some(reason) = &imds.reason {
-        push_value(line, "reason", reason);
-    }
-    if imds.credentials == Some(true) {
-        line.push_str(" credentials");
-    }
-    if process.exited {
-        line.push_str(" exited");
     }
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::client::RunningSender;
 use crate::{
-    analyzer::{Analyzer, Finished, Launch},
+    analyzer::{ALONE, Analyzer, Finished, Launch},
     compare::{Expected, Sender, compare},
     mock::{
         Mock,
@@ -112,7 +112,7 @@ impl Session {
             verbose,
         }
         .start(|_| {})?;
-        let asked = &setup.backend;
+        let asked = setup.backend.strip_suffix(ALONE).unwrap_or(&setup.backend);
         ensure!(
             asked == "auto" || asked == analyzer.backend(),
             "asked for {asked}, but the analyzer says it uses {}",
