@@ -132,8 +132,8 @@ impl Pipeline {
         record::Request {
             imds,
             http,
-            lineage: sender.lineage.clone(),
-            process: sender.process.clone(),
+            lineage: sender.lineage,
+            process: sender.process,
             destination: record::Destination {
                 ip: request.destination.ip,
                 port: request.destination.port,
@@ -144,7 +144,7 @@ impl Pipeline {
                 bytes: request.bytes,
                 truncated: request.truncated,
             },
-            ancestors: sender.ancestors.clone(),
+            ancestors: sender.ancestors,
             ancestors_truncated: sender.ancestors_truncated,
         }
     }
