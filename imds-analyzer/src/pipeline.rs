@@ -156,8 +156,17 @@ fn describe_head(head: &RequestHead<'_>) -> record::Http {
     record::Http {
         method: Some(redact::text(head.method.as_bytes())),
         path: Some(redact::text(head.target)),
-        host: header("host"),
+        host: head.values("host").next().map(host),
         user_agent: header("user-agent"),
+    }
+}
+
+/// A `Host` without the user and password that a client put there from its URL
+/// (RFC 9110 7.2 has no place for them).
+fn host(value: &[u8]) -> String {
+    match value.iter().rposition(|&byte| byte == b'@') {
+        Some(at) => format!("{}@{}", redact::REDACTED, redact::text(&value[at + 1..])),
+        None => redact::text(value),
     }
 }
 
