@@ -269,3 +269,21 @@ fn name_that_looks_like_the_rest_of_stat_changes_nothing() {
     assert_eq!((found.name.as_str(), found.exited), ("a\\n(b\\xff", false));
     assert!(found.executable.is_some());
 }
+
+#[test]
+fn own_process_is_recognised_in_the_real_proc() {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    // The 22nd, of which two are before the parenthesis (proc_pid_stat(5)).
+    let ticks: u64 = fields.split(' ').nth(19).unwrap().parse().unwrap();
+    let name = fs::read("/proc/self/comm").unwrap();
+    let mut sender = task(std::process::id(), "");
+    sender.start_boottime_ns = ticks * 10_000_000 + 9_999_999;
+    sender.process_name = name.strip_suffix(b"\n").unwrap().to_vec();
+    let mut attributor = Attributor::new("/", Arc::new(Clock::new()));
+    let found = attributor.attribute(&sender, NOW);
+    let executable = std::env::current_exe().unwrap();
+    assert_eq!(found.process.executable.as_deref(), executable.to_str());
+    assert!(!found.process.exited);
+    assert!(!found.ancestors.is_empty());
+}
