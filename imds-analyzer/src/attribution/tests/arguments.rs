@@ -140,3 +140,25 @@ fn process_without_arguments_has_none() {
     let found = host.attributor().attribute(&task(7, "kworker/0:1"), NOW);
     assert_eq!(args_of(&found), None);
 }
+
+#[test]
+fn arguments_that_can_no_longer_be_read_are_those_of_before() {
+    let mut attributor = Host::new().attributor();
+    attributor.note_args(&task(7, "curl"), &[], true);
+    let found = attributor.attribute(&task(7, "curl"), NOW);
+    assert_eq!(args_of(&found), None);
+    attributor.note_args(&task(7, "curl"), &bytes(&["curl", "-s"]), false);
+    attributor.note_args(&task(7, "curl"), &[], true);
+    let found = attributor.attribute(&task(7, "curl"), NOW);
+    assert_eq!(args_of(&found).unwrap(), ["curl", "-s"]);
+}
+
+#[test]
+fn whole_arguments_are_not_continued_from_proc() {
+    let host = Host::new();
+    host.run(&Fake::new(7, "curl").with_args(&["curl", "-s", "added"]));
+    let mut attributor = host.attributor();
+    attributor.note_args(&task(7, "curl"), &bytes(&["curl", "-s"]), false);
+    let found = attributor.attribute(&task(7, "curl"), NOW);
+    assert_eq!(args_of(&found).unwrap(), ["curl", "-s"]);
+}
