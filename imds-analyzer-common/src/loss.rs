@@ -11,24 +11,22 @@ pub enum LossCause {
     /// The bytes came in a form that no program can read (pages of a pipe or a
     /// file) and no witness on the wire was attached to see them.
     UnsupportedIterator = 2,
-    /// One send had more segments or bytes than are taken from one send.
-    Oversized = 3,
-    /// More streams were open at once than the table holds.
-    StreamTableFull = 4,
+    /// A stream could not be noted.
+    StreamTableFull = 3,
     /// More sends were in progress at once than the table holds.
-    SendTableFull = 5,
-    /// A send was entered whose predecessor on the same thread never reported
-    /// its end: a kretprobe instance was missing (`nmissed`).
-    ExitMissed = 6,
+    SendTableFull = 4,
+    /// A send never reported its end (a kretprobe instance was missing, which the
+    /// kernel counts as `nmissed`), and there is no witness on the wire that saw
+    /// its bytes.
+    ExitMissed = 5,
 }
 
 impl LossCause {
     /// Every cause, in the order of the counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self::RingFull,
         Self::Unreadable,
         Self::UnsupportedIterator,
-        Self::Oversized,
         Self::StreamTableFull,
         Self::SendTableFull,
         Self::ExitMissed,
@@ -40,7 +38,6 @@ impl LossCause {
             Self::RingFull => "ring_full",
             Self::Unreadable => "unreadable",
             Self::UnsupportedIterator => "unsupported_iterator",
-            Self::Oversized => "oversized",
             Self::StreamTableFull => "stream_table_full",
             Self::SendTableFull => "send_table_full",
             Self::ExitMissed => "exit_missed",

@@ -208,10 +208,10 @@ fn emit_ancestors(header: &mut RecordHeader) {
     slot.submit(0);
 }
 
-/// Emits a mark for `len` bytes that were sent and are not captured.
+/// Emits a mark for `len` bytes that were sent and are not captured. Whether that
+/// is a loss is seen in user space: it is none within a body.
 #[inline(always)]
-pub fn emit_missing(header: &mut RecordHeader, len: u32, missing: u32, cause: LossCause) {
-    loss::count(cause);
+pub fn emit_missing(header: &mut RecordHeader, len: u32, missing: u32) {
     header.length = len;
     header.captured = 0;
     header.missing = missing;

@@ -10,8 +10,9 @@ static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossCause::ALL.l
 #[inline(always)]
 pub fn count(cause: LossCause) {
     if let Some(counter) = LOSSES.get_ptr_mut(cause as u32) {
-        // SAFETY: the pointer is this CPU's slot. An interrupt between the read
-        // and the write could hide one loss; it never invents one.
+        // SAFETY: the pointer is this CPU's slot. There is no atomic addition in
+        // Rust for BPF: a program that is preempted between the read and the write
+        // hides what others on its CPU count meanwhile. None is ever invented.
         unsafe { *counter += 1 };
     }
 }

@@ -14,7 +14,7 @@ use imds_analyzer_common::{
 use crate::{
     chunk::{self, Memory},
     globals::{self, ABSENT},
-    kernel,
+    kernel, loss,
 };
 
 /// Most segments of one send that are walked.
@@ -153,29 +153,13 @@ impl Segments {
         })
     }
 
-    /// Whether [`emit`](Self::emit) will deliver all bytes of the send, if the
-    /// memory can be read.
-    #[inline(always)]
-    pub fn is_readable(&self) -> bool {
-        self.count <= u64::from(MAX_BYTES)
-            && match self.kind {
-                USER_BUFFER => true,
-                USER_VECTOR | KERNEL_VECTOR => self.segments <= MAX_SEGMENTS,
-                _ => false,
-            }
-    }
-
     /// Emits the first `committed` bytes, from `walk.header.position` on.
     #[inline(always)]
     pub fn emit(&self, walk: &mut Walk, committed: u32) {
         let end = walk.header.position.wrapping_add(committed);
         if self.kind == OPAQUE {
-            return chunk::emit_missing(
-                &mut walk.header,
-                committed,
-                MISSING_UNSUPPORTED,
-                LossCause::UnsupportedIterator,
-            );
+            loss::count(LossCause::UnsupportedIterator);
+            return chunk::emit_missing(&mut walk.header, committed, MISSING_UNSUPPORTED);
         }
         let memory = if self.kind == KERNEL_VECTOR {
             Memory::Kernel
@@ -218,8 +202,7 @@ impl Segments {
         }
         let missing = end.wrapping_sub(walk.header.position);
         if missing != 0 {
-            let (cause, header) = (LossCause::Oversized, &mut walk.header);
-            chunk::emit_missing(header, missing, MISSING_OVERSIZED, cause);
+            chunk::emit_missing(&mut walk.header, missing, MISSING_OVERSIZED);
         }
     }
 

@@ -4,7 +4,8 @@
 //! The end commits what the kernel took: `ret` bytes, at the position that the
 //! stream now says. It reads the bytes only then, because a page that was never
 //! touched is mapped by the send itself and cannot be read before, and because a
-//! send that fails must leave nothing behind.
+//! send that fails must leave nothing behind. What the wire has delivered during
+//! the send is not delivered again.
 
 use aya_ebpf::{
     bindings::BPF_ANY,
@@ -46,16 +47,8 @@ struct Send {
     state: u32,
     /// Next sequence number at entry.
     write_seq: u32,
-    /// Whether `stream.sending` counts this send.
-    counted: u32,
     /// Used at the end.
     walk: Walk,
-}
-
-/// Whether the running task is inside a send that is watched.
-#[inline(always)]
-pub fn is_sending() -> bool {
-    SENDS.get_ptr(&task::current()).is_some()
 }
 
 /// `tcp_sendmsg(sk, msg, size)` is entered.
@@ -108,75 +101,62 @@ fn note(socket: Socket, message: u64, route: Route) -> Result<(), i32> {
     send.route = route;
     send.state = state;
     send.write_seq = write_seq;
-    send.counted = 0;
     info!(
         (),
         "send of {} bytes, iterator kind {}, in state {}", segments.count, segments.kind, state
     );
-    if let Some(stream) = stream::get(socket) {
-        stream.sending += 1;
-        send.counted = 1;
-        // The bytes reach the wire before the send ends: tell the witness that
-        // they are taken care of, unless others before them are not.
-        if stream.origin_from != ORIGIN_UNKNOWN
-            && stream.delivered == write_seq
-            && segments.is_readable()
-        {
-            stream.delivered = end_of(send);
-        }
-    }
     Ok(())
 }
 
 /// The running task's entry, blank.
 #[inline(always)]
 fn begin(task: u64) -> Option<&'static mut Send> {
-    if SENDS.get_ptr(&task).is_some() {
-        loss::count(LossCause::ExitMissed);
-    }
+    abandon(task);
     // SAFETY: nobody writes the blank one.
     let blank = unsafe { &*BLANK_SEND.get_ptr(0)? };
-    SENDS.insert(&task, blank, u64::from(BPF_ANY)).ok()?;
+    SENDS.insert(task, blank, u64::from(BPF_ANY)).ok()?;
     get(task)
+}
+
+/// Forgets a send of a task whose end was not reported: the kernel had no
+/// kretprobe instance left, or replaced the trampoline of fexit meanwhile. The
+/// wire has seen its bytes; without a witness they are lost.
+#[inline(always)]
+pub fn abandon(task: u64) {
+    if SENDS.remove(task).is_ok() && globals::WIRE_HOOKED.load() == 0 {
+        loss::count(LossCause::ExitMissed);
+    }
 }
 
 /// The entry of a task.
 #[inline(always)]
 fn get(task: u64) -> Option<&'static mut Send> {
-    let send = SENDS.get_ptr_mut(&task)?;
+    let send = SENDS.get_ptr_mut(task)?;
     // SAFETY: only the task itself reads, writes and removes its entry.
     Some(unsafe { &mut *send })
 }
 
-/// `tcp_sendmsg` returned `ret`.
+/// `tcp_sendmsg` returned `ret`; on which socket is known to fexit only.
 #[inline(always)]
-pub fn exit(ret: i32) {
+pub fn exit(ret: i32, socket: Option<Socket>) {
     let task = task::current();
     let Some(send) = get(task) else {
         return;
     };
+    if socket.is_some_and(|socket| socket.0 != send.socket) {
+        // The end of another send: the one that was noted never reported its own.
+        return abandon(task);
+    }
     info!((), "send returned {}", ret);
     let socket = Socket(send.socket);
     if ret > 0 {
         commit(socket, send, ret as u32);
-    } else if let Some(stream) = stream::get(socket) {
-        // Nothing was taken: what the entry promised to the witness is void.
-        if send.counted != 0 && stream.delivered == end_of(send) {
-            stream.delivered = send.write_seq;
-        }
     }
-    settle(socket, send);
     // It was there a moment ago, and only this task removes it.
-    let _ = SENDS.remove(&task);
+    let _ = SENDS.remove(task);
 }
 
-/// Sequence number after the last byte that the send was asked to take.
-#[inline(always)]
-fn end_of(send: &Send) -> u32 {
-    send.write_seq.wrapping_add(send.segments.count as u32)
-}
-
-/// Emits the bytes that the kernel took.
+/// Emits the bytes that the kernel took and that were not seen on the wire.
 #[inline(always)]
 fn commit(socket: Socket, send: &mut Send, taken: u32) {
     let committed = if u64::from(taken) > send.segments.count {
@@ -204,33 +184,19 @@ fn commit(socket: Socket, send: &mut Send, taken: u32) {
         send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
         chunk::emit_process(&mut send.walk.header);
     }
-
-    if send.segments.kind != OPAQUE || globals::WIRE_HOOKED.load() == 0 {
-        send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
-        let header = &mut send.walk.header;
-        header.position = sequence.wrapping_sub(stream.origin);
-        if !connecting && sequence != send.write_seq {
-            header.flags |= FLAG_POSITION_UNCERTAIN;
-        }
-        send.segments.emit(&mut send.walk, committed);
-        let claimed = stream.delivered == end_of(send);
-        if claimed || stream.delivered.wrapping_sub(sequence) as i32 >= 0 {
-            stream.delivered = write_seq;
-        }
-    }
-}
-
-/// Ends the send's hold on its stream, and the stream if it was closed meanwhile.
-#[inline(always)]
-fn settle(socket: Socket, send: &Send) {
-    let Some(stream) = stream::get(socket) else {
+    let ahead = stream.delivered.wrapping_sub(sequence) as i32;
+    if ahead >= committed as i32
+        || (send.segments.kind == OPAQUE && globals::WIRE_HOOKED.load() != 0)
+    {
         return;
-    };
-    if stream.sending > 0 {
-        stream.sending -= 1;
     }
-    if stream.closing != 0 && stream.sending == 0 {
-        chunk::emit_closed(socket, stream, &send.route);
-        stream::forget(socket);
+    send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
+    let header = &mut send.walk.header;
+    header.position = sequence.wrapping_sub(stream.origin);
+    if !connecting && sequence != send.write_seq {
+        header.flags |= FLAG_POSITION_UNCERTAIN;
+    } else if ahead >= 0 {
+        stream.delivered = write_seq;
     }
+    send.segments.emit(&mut send.walk, committed);
 }

@@ -86,7 +86,7 @@ impl Socket {
 
     #[inline(always)]
     fn route_to(self, destination: DestinationKey) -> Option<Route> {
-        DESTINATIONS.get_ptr(&destination)?;
+        DESTINATIONS.get_ptr(destination)?;
         let net: u64 = kernel::read(self.0, &globals::SKC_NET).ok()?;
         let netns: u32 = kernel::read(net, &globals::NET_INUM).ok()?;
         let wanted = globals::WATCHED_NETNS.load();

@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::BPF_ANY,
     macros::map,
-    maps::{Array, HashMap},
+    maps::{Array, LruHashMap},
 };
 use imds_analyzer_common::{
     loss::LossCause,
@@ -12,9 +12,13 @@ use imds_analyzer_common::{
 
 use crate::{kernel, loss, socket::Socket, task};
 
-/// Streams by the address of their socket, from connect to close.
+/// Streams by the address of their socket, from connect on. One that is closed
+/// stays, because a send on it may still be about to return; its address is used
+/// again by the next. If there are too
+/// many, the one that was quiet the longest is forgotten: should it speak again,
+/// it counts as one that was open before we were.
 #[map]
-static STREAMS: HashMap<u64, Stream> = HashMap::with_max_entries(16_384, 0);
+static STREAMS: LruHashMap<u64, Stream> = LruHashMap::with_max_entries(16_384, 0);
 
 /// A new entry of [`STREAMS`], all zero. It lies in a map because the stack is too
 /// short to build one there.
@@ -39,13 +43,10 @@ pub struct Stream {
     pub origin: u32,
     /// `ORIGIN_*`.
     pub origin_from: u32,
-    /// Sequence number up to which its bytes were delivered, or will be when the
-    /// send in progress ends.
+    /// Sequence number up to which its bytes were delivered.
     pub delivered: u32,
-    /// Sends in progress that have not reported their end.
-    pub sending: u32,
-    /// It was closed during one of them.
-    pub closing: u32,
+    /// Whether its end was reported.
+    pub closed: u32,
     /// Flags of all its records (`FLAG_MID_STREAM`).
     pub flags: u32,
     /// The task that last sent on it or connected it.
@@ -63,12 +64,9 @@ impl Stream {
 }
 
 /// Notes a stream that begins now, in the context of the task that connects it.
-///
-/// `sending` says whether this happens inside a send (TCP Fast Open).
 #[inline(always)]
-pub fn open(socket: Socket, sending: bool) -> Option<&'static mut Stream> {
+pub fn open(socket: Socket) -> Option<&'static mut Stream> {
     let stream = insert(socket)?;
-    stream.sending = sending as u32;
     task::note(&mut stream.task);
     Some(stream)
 }
@@ -99,16 +97,9 @@ fn insert(socket: Socket) -> Option<&'static mut Stream> {
 /// The stream of a socket, if one is open.
 #[inline(always)]
 pub fn get(socket: Socket) -> Option<&'static mut Stream> {
-    let stream = STREAMS.get_ptr_mut(&socket.0)?;
+    let stream = STREAMS.get_ptr_mut(socket.0)?;
     // SAFETY: the pointer stays readable and writable until the program ends,
     // even if the entry is removed meanwhile. Programs on other CPUs may write
     // the same entry: fields are plain words, each right at its time.
     Some(unsafe { &mut *stream })
-}
-
-/// Forgets a stream.
-#[inline(always)]
-pub fn forget(socket: Socket) {
-    // It may be gone already, which is what was wanted.
-    let _ = STREAMS.remove(&socket.0);
 }

@@ -50,6 +50,10 @@ impl Identity {
 pub fn note(facts: &mut TaskFacts) -> bool {
     let before = Identity::of(facts);
     let task = sender(current());
+    if is_kernel_thread(task) {
+        // It works for somebody else, whom we know better (MPTCP's worker).
+        return false;
+    }
     let leader = kernel::read_or_zero(task, &globals::TASK_GROUP_LEADER);
     let cred = kernel::read_or_zero(task, &globals::TASK_CRED);
     kernel::read_into(
@@ -103,7 +107,7 @@ pub fn args() -> (u64, u64) {
     let mm = kernel::read_or_zero(current(), &globals::TASK_MM);
     let start: u64 = kernel::read_or_zero(mm, &globals::MM_ARG_START);
     let end: u64 = kernel::read_or_zero(mm, &globals::MM_ARG_END);
-    (start, if end > start { end - start } else { 0 })
+    (start, end.saturating_sub(start))
 }
 
 /// The task to name for a send by `task`: itself, unless it is a kernel thread
@@ -113,8 +117,7 @@ pub fn sender(task: u64) -> u64 {
     if globals::MM_OWNER.load() == ABSENT {
         return task;
     }
-    let flags: u32 = kernel::read_or_zero(task, &globals::TASK_FLAGS);
-    if flags & PF_KTHREAD == 0 {
+    if !is_kernel_thread(task) {
         return task;
     }
     let mm = kernel::read_or_zero(task, &globals::TASK_MM);
@@ -122,4 +125,9 @@ pub fn sender(task: u64) -> u64 {
         0 => task,
         owner => owner,
     }
+}
+
+#[inline(always)]
+fn is_kernel_thread(task: u64) -> bool {
+    kernel::read_or_zero::<u32>(task, &globals::TASK_FLAGS) & PF_KTHREAD != 0
 }

@@ -4,10 +4,7 @@
 
 use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_skb_load_bytes, programs::SkBuffContext};
 use aya_log_ebpf::info;
-use imds_analyzer_common::{
-    loss::LossCause,
-    record::{FLAG_MID_STREAM, MAX_CHUNK, MISSING_OVERSIZED},
-};
+use imds_analyzer_common::record::{FLAG_MID_STREAM, MAX_CHUNK, MISSING_OVERSIZED};
 
 use crate::{
     chunk::{self, Source},
@@ -17,6 +14,12 @@ use crate::{
     task,
 };
 
+/// `NEXTHDR_HOP`, `NEXTHDR_ROUTING`, `NEXTHDR_DEST` (include/net/ipv6.h).
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const DESTINATION_OPTIONS: u8 = 60;
+/// Extension headers that are passed over.
+const MAX_EXTENSIONS: u32 = 4;
 /// `IPPROTO_TCP`.
 const TCP: u8 = 6;
 /// The SYN bit of a TCP header's 14th byte (RFC 9293 3.1).
@@ -91,8 +94,6 @@ fn deliver(
     route: &crate::socket::Route,
     segment: &Segment,
 ) -> Option<()> {
-    // A SYN without data belongs to a connect, which has noted its task.
-    let is_new = segment.len != 0 && socket.is_owned() && task::note(&mut stream.task);
     let ahead = stream.delivered.wrapping_sub(segment.sequence) as i32;
     let known = if ahead > 0 { ahead as u32 } else { 0 };
     info!(
@@ -102,6 +103,7 @@ fn deliver(
     if known >= segment.len {
         return None;
     }
+    let is_new = socket.is_owned() && task::note(&mut stream.task);
     let sequence = segment.sequence.wrapping_add(known);
     let mut header = chunk::header(socket, stream, route, kernel::boottime_ns());
     if is_new {
@@ -130,7 +132,7 @@ fn deliver(
         left -= len;
     }
     if left != 0 {
-        chunk::emit_missing(&mut header, left, MISSING_OVERSIZED, LossCause::Oversized);
+        chunk::emit_missing(&mut header, left, MISSING_OVERSIZED);
     }
     // A segment that found no room may come again as a retransmission.
     if ahead >= 0 && complete {
@@ -148,7 +150,7 @@ fn parse(context: &SkBuffContext) -> Option<Segment> {
             context.load(9).ok()?,
             u32::from(version_and_length & 0x0f) * 4,
         ),
-        6 => (context.load(6).ok()?, 40),
+        6 => transport_of_v6(context)?,
         _ => return None,
     };
     if protocol != TCP {
@@ -164,4 +166,23 @@ fn parse(context: &SkBuffContext) -> Option<Segment> {
         payload,
         len: context.skb.len().checked_sub(payload)?,
     })
+}
+
+/// Protocol and offset of what follows an IPv6 header and its extension headers.
+#[inline(always)]
+fn transport_of_v6(context: &SkBuffContext) -> Option<(u8, u32)> {
+    let mut protocol: u8 = context.load(6).ok()?;
+    let mut offset = 40;
+    for _ in 0..MAX_EXTENSIONS {
+        match protocol {
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
+                let [next, len]: [u8; 2] = context.load(offset as usize).ok()?;
+                protocol = next;
+                // In units of 8 bytes, the first not counted (RFC 8200 4.2).
+                offset += (u32::from(len) + 1) * 8;
+            }
+            _ => break,
+        }
+    }
+    Some((protocol, offset))
 }

@@ -89,6 +89,7 @@ fn probe(backend: Backend) -> Result<String, String> {
         backend: Some(backend),
         destinations: run::imds_destinations(),
         netns: Some(NO_NETNS),
+        witness: true,
         ring_bytes: PROBE_RING,
         debug: false,
     };

@@ -90,9 +90,34 @@ fn filter(flag: Option<LogLevel>, variable: Option<String>) -> Result<EnvFilter,
     }
 }
 
+/// An error with its causes, each said once: some messages include their cause,
+/// aya's leave it out.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cause_is_said_once() {
+        let inner = anyhow::anyhow!("no such file");
+        let silent = inner.context("cannot start");
+        assert_eq!(chain(silent.as_ref()), "cannot start: no such file");
+        let told = silent.context("gave up: cannot start: no such file");
+        assert_eq!(chain(told.as_ref()), "gave up: cannot start: no such file");
+    }
 
     fn max_level(flag: Option<LogLevel>, variable: Option<&str>) -> Option<LevelFilter> {
         filter(flag, variable.map(str::to_owned))

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(error) => {
-            eprintln!("imds-analyzer: {error:#}");
+            eprintln!("imds-analyzer: {}", diagnostics::chain(error.as_ref()));
             ExitCode::from(exit::FAILED)
         }
     }

@@ -3,7 +3,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use imds_analyzer_common::loss::LossCause;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, MissedTickBehavior},
@@ -59,7 +58,8 @@ pub fn imds_destinations() -> Vec<Destination> {
 
 /// Everything that runs.
 struct Daemon {
-    programs: Programs,
+    /// Attached until this is dropped.
+    programs: Option<Programs>,
     ring: Ring,
     losses: LossCounters,
     debug_log: DebugLog,
@@ -100,6 +100,7 @@ impl Daemon {
             backend: wanted(config.backend),
             destinations: imds_destinations(),
             netns,
+            witness: config.witness.get(),
             ring_bytes: config.ring_buffer_bytes.get(),
             debug: debug_ebpf,
         })?;
@@ -134,7 +135,7 @@ impl Daemon {
         );
         announce(backend, witness_refused.is_none());
         Ok(Self {
-            programs,
+            programs: Some(programs),
             ring,
             losses,
             debug_log,
@@ -200,10 +201,9 @@ impl Daemon {
             }
         };
         for loss in grown {
-            let cause = LossCause::as_str(loss.cause);
-            self.pipeline.count_loss(cause, loss.total);
+            self.pipeline.count_loss(loss.cause, loss.total);
             let event = record::Event::CaptureLoss(record::Loss {
-                cause: cause.into(),
+                cause: loss.cause.into(),
                 count: loss.count,
                 total: loss.total,
             });
@@ -216,26 +216,22 @@ impl Daemon {
         if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Stopping]) {
             tracing::debug!(%error, "systemd was not told of the stop");
         }
-        drop(self.programs);
+        self.programs = None;
         let (pipeline, writer) = (&mut self.pipeline, &self.writer);
         self.ring.drain(|event| take(event, pipeline, writer));
         let mut emit = |time, event| writer.send(time, event);
         pipeline.finish(clock::boottime_ns(), &mut emit);
-        // The programs' maps live as long as their counters are held.
-        let grown = self.losses.grown().unwrap_or_default();
-        for loss in grown {
-            let cause = LossCause::as_str(loss.cause);
-            pipeline.count_loss(cause, loss.total);
-        }
+        // The counters live as long as they are held, programs or not.
+        self.report_losses();
         let reason = match end {
             End::Signal(name) => Some(name.to_owned()),
             End::NobodyReads => None,
         };
         let stopped = record::Stopped {
             reason,
-            counters: pipeline.counters(),
+            counters: self.pipeline.counters(),
         };
-        writer.send(
+        self.writer.send(
             clock::boottime_ns(),
             record::Event::AnalyzerStopped(stopped),
         );

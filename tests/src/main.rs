@@ -57,9 +57,6 @@ enum Command {
         /// Destination.
         #[arg(long, value_name = "IP:PORT", default_value = "169.254.169.254:80")]
         addr: SocketAddr,
-        /// What else the scenario is told.
-        #[arg(long)]
-        argument: Option<String>,
     },
     /// Show the analyzer catching real clients, in a namespace of its own.
     Demo {
@@ -138,13 +135,11 @@ fn run(command: Command) -> Result<()> {
             scenario,
             case,
             addr,
-            argument,
         } => send::run(
             &scenario,
             &Wire {
                 case,
                 destination: addr,
-                argument,
             },
         ),
         Command::Demo { analyzer } => demo::run(&analyzer),

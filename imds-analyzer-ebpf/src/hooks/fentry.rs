@@ -17,6 +17,6 @@ fn tcp_sendmsg_fentry(context: FEntryContext) -> i32 {
 /// needs a helper of 5.17.
 #[fexit(function = "tcp_sendmsg")]
 fn tcp_sendmsg_fexit(context: FExitContext) -> i32 {
-    send::exit(context.arg(3));
+    send::exit(context.arg(3), Some(Socket(context.arg(0))));
     0
 }

@@ -17,6 +17,6 @@ fn tcp_sendmsg_kprobe(context: ProbeContext) -> u32 {
 
 #[kretprobe]
 fn tcp_sendmsg_kretprobe(context: RetProbeContext) -> u32 {
-    send::exit(context.ret());
+    send::exit(context.ret(), None);
     0
 }

@@ -9,7 +9,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use aya_log_ebpf::info;
 
 use crate::{
-    chunk, send,
+    chunk,
     socket::{Socket, TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT},
     stream::{self, ORIGIN_ESTABLISHED, ORIGIN_UNKNOWN},
 };
@@ -36,7 +36,7 @@ fn inet_sock_set_state(context: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn connecting(socket: Socket) {
     if let Some(route) = socket.route()
-        && let Some(stream) = stream::open(socket, send::is_sending())
+        && let Some(stream) = stream::open(socket)
     {
         info!((), "stream opened by process {}", stream.task.tgid);
         let mut header = chunk::header(socket, stream, &route, stream.opened_ns);
@@ -55,22 +55,16 @@ fn established(socket: Socket) {
     }
 }
 
-/// The connection is gone. A send that is still in progress reports it at its end.
+/// The connection is gone. A send that the end interrupted is still delivered: it
+/// returns after this, and the daemon expects it.
 #[inline(always)]
 fn closed(socket: Socket) {
-    let Some(stream) = stream::get(socket) else {
-        return;
-    };
-    info!(
-        (),
-        "stream closed with {} sends in progress", stream.sending
-    );
-    if stream.sending > 0 {
-        stream.closing = 1;
-        return;
-    }
-    if let Some(route) = socket.route() {
+    if let Some(stream) = stream::get(socket)
+        && stream.closed == 0
+        && let Some(route) = socket.route()
+    {
+        info!((), "stream closed");
+        stream.closed = 1;
         chunk::emit_closed(socket, stream, &route);
     }
-    stream::forget(socket);
 }

@@ -4,3 +4,4 @@ mod cgroup;
 mod fentry;
 mod kprobe;
 mod lifecycle;
+mod task_exit;

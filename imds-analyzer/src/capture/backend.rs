@@ -73,6 +73,8 @@ pub struct Options {
     pub destinations: Vec<Destination>,
     /// Inode of the one network namespace to watch; `None` for all.
     pub netns: Option<u32>,
+    /// Whether to watch the wire beside a send hook.
+    pub witness: bool,
     /// Size of the ring buffer in bytes.
     pub ring_bytes: u32,
     /// Whether programs explain themselves through aya-log.
@@ -151,6 +153,7 @@ pub fn start(options: &Options) -> Result<Capture, CaptureError> {
     let settings = Settings {
         destinations: options.destinations.iter().map(key).collect(),
         netns: options.netns,
+        witness: options.witness,
         ring_bytes: options.ring_bytes,
         debug: options.debug,
     };
@@ -209,34 +212,48 @@ fn attach(backend: Backend, settings: &Settings, layout: &Layout) -> Result<Atta
         Backend::Fentry => Hooks::Fentry,
         Backend::Kprobe => Hooks::Kprobe,
         Backend::Cgroup => {
-            require(layout.wire.as_ref())?;
             let mut programs = Programs::load(settings, layout, true)?;
-            let losses = programs.take_losses()?;
             programs.attach_lifecycle()?;
-            programs.attach_wire(&Cgroup2Root::open()?)?;
+            attach_wire(&mut programs, layout)?;
+            let losses = programs.take_losses(true)?;
             return Ok((programs, losses, None));
         }
     };
     require(layout.send.as_ref())?;
-    // The programs must know at load time whether there is a witness, so one
-    // that is refused means to begin again without it.
-    let mut programs = Programs::load(settings, layout, true)?;
-    programs.load_hooks(hooks)?;
-    let refusal = match attach_witness(&mut programs, layout) {
-        Ok(()) => None,
-        Err(error) => {
-            programs = Programs::load(settings, layout, false)?;
-            programs.load_hooks(hooks)?;
-            Some(error.to_string())
+    if settings.witness {
+        // The programs must know at load time whether there is a witness, so one
+        // that is refused means to begin again without it.
+        let mut programs = Programs::load(settings, layout, true)?;
+        programs.load_hooks(hooks)?;
+        programs.attach_lifecycle()?;
+        match attach_wire(&mut programs, layout) {
+            Ok(()) => {
+                programs.attach_hooks(hooks)?;
+                let losses = programs.take_losses(true)?;
+                return Ok((programs, losses, None));
+            }
+            Err(error) => return attach_alone(hooks, settings, layout, error.to_string()),
         }
-    };
-    let losses = programs.take_losses()?;
-    programs.attach_lifecycle()?;
-    programs.attach_hooks(hooks)?;
-    Ok((programs, losses, refusal))
+    }
+    attach_alone(hooks, settings, layout, "switched off".to_owned())
 }
 
-fn attach_witness(programs: &mut Programs, layout: &Layout) -> Result<(), AttachError> {
+/// Attaches hooks without a witness, for the reason given.
+fn attach_alone(
+    hooks: Hooks,
+    settings: &Settings,
+    layout: &Layout,
+    reason: String,
+) -> Result<Attached, AttachError> {
+    let mut programs = Programs::load(settings, layout, false)?;
+    programs.load_hooks(hooks)?;
+    programs.attach_lifecycle()?;
+    programs.attach_hooks(hooks)?;
+    let losses = programs.take_losses(false)?;
+    Ok((programs, losses, Some(reason)))
+}
+
+fn attach_wire(programs: &mut Programs, layout: &Layout) -> Result<(), AttachError> {
     require(layout.wire.as_ref())?;
     programs.attach_wire(&Cgroup2Root::open()?)?;
     Ok(())

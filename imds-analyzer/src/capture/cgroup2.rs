@@ -11,6 +11,9 @@ use rustix::{
     mount::{FsMountFlags, FsOpenFlags, MountAttrFlags},
 };
 
+/// Inode of the hierarchy's real root: kernfs counts from 1 (fs/kernfs/dir.c).
+const ROOT_INODE: u64 = 1;
+
 /// Why there is no cgroup2 root to attach to.
 #[derive(Debug, thiserror::Error)]
 pub enum Cgroup2Error {
@@ -22,6 +25,12 @@ pub enum Cgroup2Error {
         /// What open(2) said.
         source: std::io::Error,
     },
+    /// What is mounted is only a part of the hierarchy: we are in a cgroup
+    /// namespace, and would see only our own container.
+    #[error(
+        "the cgroup2 root that is visible here is a container's: run imds-analyzer in the host's cgroup namespace (docker: --cgroupns host)"
+    )]
+    Namespaced,
     /// None is mounted, and mounting one privately failed.
     #[error(
         "no cgroup2 root is mounted and {call} refused a private one: {source}; mount one with `mount -t cgroup2 none /sys/fs/cgroup/unified`"
@@ -56,15 +65,20 @@ impl Cgroup2Root {
     /// # Errors
     /// If it cannot be opened, or there is none and none may be mounted.
     pub fn open() -> Result<Self, Cgroup2Error> {
-        match mounted_at() {
+        let root = match mounted_at() {
             Some(path) => match File::open(&path) {
-                Ok(root) => Ok(Self {
+                Ok(root) => Self {
                     fd: root.into(),
                     path: Some(path),
-                }),
-                Err(source) => Err(Cgroup2Error::Open { path, source }),
+                },
+                Err(source) => return Err(Cgroup2Error::Open { path, source }),
             },
-            None => mount_privately(),
+            None => mount_privately()?,
+        };
+        // mountinfo and a private mount show a namespace's root as if it were one.
+        match rustix::fs::fstat(&root.fd) {
+            Ok(stat) if stat.st_ino == ROOT_INODE => Ok(root),
+            _ => Err(Cgroup2Error::Namespaced),
         }
     }
 }

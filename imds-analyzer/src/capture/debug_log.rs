@@ -47,6 +47,9 @@ impl DebugLog {
         if let Ok(mut guard) = logger.readable_mut().await {
             guard.get_inner_mut().flush();
             guard.clear_ready();
+            drop(guard);
+            // Programs can speak faster than they are relayed.
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -12,6 +12,8 @@ use aya::{
 };
 use imds_analyzer_common::{destination::DestinationKey, loss::LossCause};
 
+use crate::diagnostics::chain;
+
 use super::{cgroup2::Cgroup2Root, layout::Layout, loss::LossCounters};
 
 /// Where a kernel with kprobes offers them to perf_event_open(2), through which
@@ -76,21 +78,6 @@ fn program_error(error: &ProgramError) -> String {
     }
 }
 
-/// An error with its causes, which aya's messages leave out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            text.push_str(": ");
-            text.push_str(&next_text);
-        }
-        cause = next.source();
-    }
-    text
-}
-
 /// The hooks on `tcp_sendmsg`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hooks {
@@ -107,6 +94,8 @@ pub struct Settings {
     pub destinations: Vec<DestinationKey>,
     /// Inode of the one network namespace to watch; `None` for all.
     pub netns: Option<u32>,
+    /// Whether to watch the wire beside a send hook.
+    pub witness: bool,
     /// Size of the ring buffer in bytes: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
     /// Whether programs explain themselves through aya-log.
@@ -197,19 +186,25 @@ impl Programs {
     /// # Errors
     /// If the kernel refuses it.
     pub fn attach_lifecycle(&mut self) -> Result<(), ProgramsError> {
-        self.with("inet_sock_set_state", |program: &mut RawTracePoint| {
+        self.attach_tracepoint("inet_sock_set_state")
+    }
+
+    fn attach_tracepoint(&mut self, name: &'static str) -> Result<(), ProgramsError> {
+        self.with(name, |program: &mut RawTracePoint| {
             program.load()?;
-            program.attach("inet_sock_set_state").map(drop)
+            program.attach(name).map(drop)
         })
     }
 
     /// Attaches loaded hooks to `tcp_sendmsg`, the end before the entry: an end
-    /// without an entry is nothing, an entry without an end is a loss.
+    /// without an entry is nothing, an entry without an end is a loss. Before both,
+    /// the raw tracepoint that clears up after tasks that are gone.
     ///
     /// # Errors
     /// If the kernel refuses one of them. On arm64 before 6.4 fentry loads and
     /// does not attach (ENOTSUPP, errno 524).
     pub fn attach_hooks(&mut self, hooks: Hooks) -> Result<(), ProgramsError> {
+        self.attach_tracepoint("sched_process_exit")?;
         match hooks {
             Hooks::Fentry => {
                 self.with("tcp_sendmsg_fexit", |program: &mut FExit| {
@@ -253,12 +248,22 @@ impl Programs {
         self.take("CHUNKS")
     }
 
-    /// Takes the loss counters.
+    /// Takes the loss counters. Without a `witness` on the wire, calls that the
+    /// kernel skipped the hooks for are losses too.
     ///
     /// # Errors
     /// If they were taken before.
-    pub fn take_losses(&mut self) -> Result<LossCounters, ProgramsError> {
-        self.take("LOSSES").map(LossCounters::new)
+    pub fn take_losses(&mut self, witness: bool) -> Result<LossCounters, ProgramsError> {
+        let mut losses = self.take("LOSSES").map(LossCounters::new)?;
+        if !witness {
+            for (_, program) in self.ebpf.programs() {
+                let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?));
+                if let Ok(fd) = fd {
+                    losses.watch(fd);
+                }
+            }
+        }
+        Ok(losses)
     }
 
     /// The loaded object, for aya-log.
@@ -331,6 +336,3 @@ fn fill(map: &mut aya::maps::Map, destinations: &[DestinationKey]) -> Result<(),
     }
     Ok(())
 }
-
-/// Every cause has its slot in the map that the programs define.
-const _: () = assert!(LossCause::ALL.len() == 7);

@@ -50,6 +50,11 @@ impl Ring {
         let mut guard = self.fd.readable_mut().await?;
         if drain(guard.get_inner_mut(), BATCH, handle) < BATCH {
             guard.clear_ready();
+        } else {
+            // A buffer that is never empty is always ready; signals and timers
+            // are looked at only when the runtime gets a turn.
+            drop(guard);
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -101,10 +106,11 @@ fn decode(record: &[u8]) -> Option<Event> {
             args: split_args(payload),
             truncated: header.length > header.captured,
         }),
+        // Not readable at that moment: /proc may still tell.
         KIND_ARGS => Some(Event::Arguments {
             task: decode_task(&header.task),
             args: Vec::new(),
-            truncated: true,
+            truncated: false,
         }),
         KIND_ANCESTORS => Some(Event::Ancestors {
             task: decode_task(&header.task),

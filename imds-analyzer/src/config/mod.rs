@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
-pub use value::{HeartbeatInterval, Output, RingBufferBytes};
+pub use value::{HeartbeatInterval, Output, RingBufferBytes, Witness};
 
 /// The file that is read when none is named.
 pub const DEFAULT_PATH: &str = "/etc/imds-analyzer/imds-analyzer.toml";
@@ -35,6 +35,8 @@ pub struct Config {
     /// Capture only this network namespace: a path like `/run/netns/NAME`.
     #[serde(with = "value::empty_is_none")]
     pub netns: Option<PathBuf>,
+    /// Whether to watch the wire (`cgroup_skb/egress`) beside fentry and kprobe.
+    pub witness: Witness,
     /// Seconds between two heartbeats.
     pub heartbeat_interval_s: HeartbeatInterval,
     /// Size of the ring buffer between kernel and user space, bytes.

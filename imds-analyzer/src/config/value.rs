@@ -204,3 +204,21 @@ pub(super) mod empty_is_none {
         Ok((!text.is_empty()).then(|| T::from(text)))
     }
 }
+
+/// Whether to watch the wire beside a send hook; it is, unless switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Witness(bool);
+
+impl Witness {
+    /// Whether to watch it.
+    pub fn get(self) -> bool {
+        self.0
+    }
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self(true)
+    }
+}

@@ -72,12 +72,10 @@ impl Ahead {
         if uncertain {
             self.uncertain_end = self.uncertain_end.max(end);
         }
-        if self
-            .gap_sender
-            .as_ref()
-            .is_none_or(|(earlier, _)| *earlier <= start)
-        {
-            self.gap_sender = Some((end, origin));
+        match &mut self.gap_sender {
+            // It begins within the earlier one: together they are one gap.
+            Some((earlier, _)) if *earlier > start => *earlier = (*earlier).max(end),
+            sender => *sender = Some((end, origin)),
         }
     }
 

@@ -214,10 +214,17 @@ impl Reassembler {
 
     /// Gives up what has waited too long at `now_ns` of the boot-time clock.
     pub fn expire(&mut self, now_ns: u64, out: &mut Vec<Captured>) {
-        while let Some(&(deadline, socket, opened_ns)) = self.deadlines.first()
+        while let Some(&due @ (deadline, socket, opened_ns)) = self.deadlines.first()
             && deadline <= now_ns
         {
-            self.change(StreamId { socket, opened_ns }, out, Flow::expire);
+            let id = StreamId { socket, opened_ns };
+            self.change(id, out, Flow::expire);
+            if self.deadlines.contains(&due) {
+                // Nothing came of it, and nothing will: no stream may keep this
+                // loop, whatever its sender made of it.
+                self.counters.dropped_buffers += 1;
+                self.change(id, out, Flow::drop_buffers);
+            }
         }
     }
 

@@ -99,7 +99,8 @@ pub fn run(analyzer: &Path) -> Result<()> {
     let summary = Summary::new(&entries, &callers, &lines);
     print!("\n{summary}");
     println!(
-        "\nbackend {backend}; ready after {} ms; {resident} KiB resident when ready",
+        "\nbackend {backend}; ready after {} ms; {resident} KiB resident when ready, \
+         the ring buffer among them",
         ready_after.as_millis()
     );
     if !summary.wrong.is_empty() {

@@ -122,7 +122,8 @@ fn reset_on_close(socket: &impl AsRawFd) -> Result<()> {
 /// Requests `1..=rounds` are whole, one a connection.
 fn port_reused_at_once(wire: &Wire) -> Result<()> {
     const ROUNDS: u64 = 5;
-    let port = 40_080;
+    // Below the ports that the kernel hands out (`ip_local_port_range`).
+    let port = 20_080;
     for round in 1..=ROUNDS {
         let mut connection = from_port(port, wire)?;
         connection.exchange(&wire.get(round, ""))?;

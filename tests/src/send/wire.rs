@@ -27,8 +27,6 @@ pub struct Wire {
     pub case: String,
     /// Destination.
     pub destination: SocketAddr,
-    /// What else a scenario is told.
-    pub argument: Option<String>,
 }
 
 impl Wire {

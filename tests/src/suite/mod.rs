@@ -8,6 +8,7 @@
 mod client;
 mod connections;
 mod framing;
+mod lifecycle;
 mod owners;
 mod real_clients;
 mod schema;
@@ -70,6 +71,7 @@ fn entries() -> (Vec<Entry>, Vec<String>) {
     cases.extend(owners::cases());
     real_clients::cases(&mut cases, &mut absent);
     cases.extend(secrets::cases());
+    cases.extend(lifecycle::cases());
     cases.extend([
         Entry {
             name: "every_line_is_valid_and_in_sequence",
@@ -101,10 +103,14 @@ pub fn list() -> Vec<String> {
 /// If nothing matches the filter.
 pub fn run(setup: &Setup, filter: Option<&str>) -> Result<Summary> {
     let (cases, absent) = entries();
-    let chosen: Vec<Entry> = cases
+    let mut chosen: Vec<Entry> = cases
         .into_iter()
         .filter(|case| filter.is_none_or(|filter| case.name.contains(filter)))
         .collect();
+    if !chosen.iter().any(|case| matches!(case.run, Run::Shared(_))) {
+        // There will be nothing for these to look at.
+        chosen.retain(|case| !matches!(case.run, Run::Afterwards(_)));
+    }
     if chosen.is_empty() {
         bail!("no case matches the filter");
     }

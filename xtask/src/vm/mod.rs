@@ -1,7 +1,9 @@
 //! `cargo xtask vm-test`: the integration suite on a stock distribution kernel.
 //!
 //! Kernel, initramfs with the static programs, QEMU; the test program is PID 1,
-//! runs the suite once per backend and says what came of it on the console.
+//! runs the suite and says what came of it on the console. Each backend has a VM
+//! of its own, and as many run at once as there are processors: an emulated one
+//! keeps one of them busy.
 
 mod cpio;
 mod guest;
@@ -10,8 +12,12 @@ mod qemu;
 mod verdict;
 
 use std::fs;
-use std::path::PathBuf;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -26,7 +32,7 @@ use verdict::Console;
 
 /// The backends that a kernel with BTF and kprobes has, in the order they are tested.
 pub(crate) const BACKENDS: [&str; 3] = ["fentry", "kprobe", "cgroup"];
-/// The longest that one VM may take for all its backends.
+/// The longest that one VM may take.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Debug, clap::Args)]
@@ -42,14 +48,14 @@ pub(crate) struct Args {
     filter: Option<String>,
 }
 
-/// What came of one VM.
+/// What came of a kernel's VMs.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The counts of the suites that ended.
     pub(crate) suites: Vec<SuiteCount>,
     /// Why it did not pass, if it did not.
     pub(crate) verdict: Result<(), String>,
-    /// The whole console.
+    /// The console of the one that failed, or where all consoles are.
     pub(crate) log: PathBuf,
 }
 
@@ -79,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// Boots `kernel` and runs the suite in it with each of `backends`.
+/// Boots `kernel` once for each of `backends` and runs the suite in it.
 pub(crate) fn boot(
     kernel: &Kernel,
     backends: &[String],
@@ -90,30 +96,91 @@ pub(crate) fn boot(
     let logs = dir.join("logs");
     fs::create_dir_all(&logs)?;
     let name = format!("{}-{}", kernel.name, kernel.machine.debian);
-    let image = kernel::vmlinuz(kernel)?;
-    let initramfs = initramfs::build(&dir, &name, binaries)?;
-    let log = logs.join(format!("{name}.log"));
-    note(format_args!("console: {}", log.display()));
-    let mut words = vec![format!("imds.backends={}", backends.join(","))];
-    words.extend(filter.map(|filter| format!("imds.filter={filter}")));
-    let boot = qemu::Boot {
-        machine: kernel.machine,
-        kernel: &image,
-        initramfs: &initramfs,
-        words: &words,
-        log: &log,
-        limit: LIMIT,
+    let guest = Guest {
+        kernel,
+        image: kernel::vmlinuz(kernel)?,
+        initramfs: initramfs::build(&dir, &name, binaries)?,
+        filter,
+        logs: &logs,
     };
-    let mut console = Console::default();
-    let status = qemu::run(&boot, |line| {
-        eprintln!("    {name}| {line}");
-        console.read(line);
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let queue = Mutex::new(backends.iter());
+    let next = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.next()
+    };
+    let work = || -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        while let Some(backend) = next() {
+            outcomes.push(guest.boot(&name, backend)?);
+        }
+        Ok(outcomes)
+    };
+    let done = thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect::<Result<Vec<_>>>()
     })?;
-    Ok(Outcome {
-        verdict: console.judge(backends, status),
-        suites: console.suites().to_vec(),
-        log,
-    })
+    Ok(Outcome::of_all(done.into_iter().flatten().collect(), logs))
+}
+
+/// What the VMs of one kernel have in common.
+struct Guest<'a> {
+    kernel: &'a Kernel,
+    image: PathBuf,
+    initramfs: PathBuf,
+    filter: Option<&'a str>,
+    logs: &'a Path,
+}
+
+impl Guest<'_> {
+    fn boot(&self, name: &str, backend: &str) -> Result<Outcome> {
+        let log = self.logs.join(format!("{name}-{backend}.log"));
+        note(format_args!("console: {}", log.display()));
+        let mut words = vec![format!("imds.backends={backend}")];
+        words.extend(self.filter.map(|filter| format!("imds.filter={filter}")));
+        let boot = qemu::Boot {
+            machine: self.kernel.machine,
+            kernel: &self.image,
+            initramfs: &self.initramfs,
+            words: &words,
+            log: &log,
+            limit: LIMIT,
+        };
+        let mut console = Console::default();
+        let status = qemu::run(&boot, |line| {
+            eprintln!("    {name} {backend}| {line}");
+            console.read(line);
+        })?;
+        Ok(Outcome {
+            verdict: console.judge(&[backend.to_owned()], status),
+            suites: console.suites().to_vec(),
+            log,
+        })
+    }
+}
+
+impl Outcome {
+    /// All suites in the order of [`BACKENDS`], and the first failure.
+    fn of_all(outcomes: Vec<Self>, logs: PathBuf) -> Self {
+        let mut all = Self {
+            suites: Vec::new(),
+            verdict: Ok(()),
+            log: logs,
+        };
+        for outcome in outcomes {
+            all.suites.extend(outcome.suites);
+            if all.verdict.is_ok() && outcome.verdict.is_err() {
+                all.verdict = outcome.verdict;
+                all.log = outcome.log;
+            }
+        }
+        let rank = |suite: &SuiteCount| BACKENDS.iter().position(|name| *name == suite.backend);
+        all.suites.sort_by_key(rank);
+        all
+    }
 }
 
 /// A filter travels on the kernel's command line, which is split at white space.
@@ -130,6 +197,32 @@ fn kernel_word(word: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn outcome(backend: &str, verdict: Result<(), String>) -> Outcome {
+        let line = format!("IMDS-SUITE backend={backend} passed=3 failed=0");
+        Outcome {
+            suites: SuiteCount::parse(&line).into_iter().collect(),
+            verdict,
+            log: PathBuf::from(backend),
+        }
+    }
+
+    #[test]
+    fn one_failure_among_the_vms_is_the_outcome() {
+        let failed = outcome("kprobe", Err("panic".into()));
+        let all = Outcome::of_all(
+            vec![outcome("cgroup", Ok(())), failed, outcome("fentry", Ok(()))],
+            PathBuf::from("logs"),
+        );
+        assert_eq!(all.verdict, Err("panic".to_owned()));
+        assert_eq!(all.log, PathBuf::from("kprobe"));
+        let order: Vec<&str> = all
+            .suites
+            .iter()
+            .map(|suite| suite.backend.as_str())
+            .collect();
+        assert_eq!(order, BACKENDS);
+    }
 
     #[test]
     fn filter_cannot_add_words_to_the_kernel_command_line() {

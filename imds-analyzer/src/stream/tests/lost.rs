@@ -297,3 +297,27 @@ fn lost_stream_is_not_taken_up_within_a_chunk() {
         .close();
     bench.expect(&["bytes_missing"]);
 }
+
+#[test]
+fn overlapping_gaps_that_are_filled_in_part_expire() {
+    let n = GET.len() as u32;
+    let guess = |position| Chunk {
+        position_uncertain: true,
+        ..chunk(position, &vec![b'x'; n as usize])
+    };
+    for first_two in [[guess(0), guess(n / 2)], [missing(0, n), missing(n / 2, n)]] {
+        let mut bench = Bench::new();
+        for gap in first_two {
+            bench.push(gap);
+        }
+        bench.push(chunk(0, GET));
+        let request = bench.take().len();
+        bench.expire(1_000 * SECOND);
+        assert_eq!(
+            (request, bench.take().len()),
+            (1, 1),
+            "the request, then one unknown"
+        );
+        assert_eq!(bench.reassembler.next_expiry(), None);
+    }
+}
