@@ -131,12 +131,20 @@ impl Pipeline {
         // A record that says nothing of its sender is better than one that says 0.
         let sender =
             (request.task.tgid != 0).then(|| self.attributor.attribute(&request.task, now_ns));
-        let sender = sender.as_deref();
+        let (lineage, process, ancestors, ancestors_truncated) = match sender {
+            Some(sender) => (
+                Some(sender.lineage),
+                Some(sender.process),
+                sender.ancestors,
+                sender.ancestors_truncated,
+            ),
+            None => (None, None, Vec::new(), false),
+        };
         record::Request {
             imds,
             http,
-            lineage: sender.map(|sender| sender.lineage.clone()),
-            process: sender.map(|sender| sender.process.clone()),
+            lineage,
+            process,
             destination: record::Destination {
                 ip: request.destination.ip,
                 port: request.destination.port,
@@ -147,8 +155,8 @@ impl Pipeline {
                 bytes: request.bytes,
                 truncated: request.truncated,
             },
-            ancestors: sender.map_or_else(Vec::new, |sender| sender.ancestors.clone()),
-            ancestors_truncated: sender.is_some_and(|sender| sender.ancestors_truncated),
+            ancestors,
+            ancestors_truncated,
         }
     }
 }
@@ -159,8 +167,17 @@ fn describe_head(head: &RequestHead<'_>) -> record::Http {
     record::Http {
         method: Some(redact::text(head.method.as_bytes())),
         path: Some(redact::text(head.target)),
-        host: header("host"),
+        host: head.values("host").next().map(host),
         user_agent: header("user-agent"),
+    }
+}
+
+/// A `Host` without the user and password that a client put there from its URL
+/// (RFC 9110 7.2 has no place for them).
+fn host(value: &[u8]) -> String {
+    match value.iter().rposition(|&byte| byte == b'@') {
+        Some(at) => format!("{}@{}", redact::REDACTED, redact::text(&value[at + 1..])),
+        None => redact::text(value),
     }
 }
 

@@ -19,7 +19,7 @@ const SCOPES: &[(&str, &str)] = &[
 const ID_LEN: usize = 64;
 
 /// Where a process runs.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) container: Option<Container>,
     pub(super) systemd_unit: Option<String>,

@@ -2,17 +2,19 @@
 //!
 //! The kernel's facts at the moment of the send are the truth: ids, names,
 //! arguments, ancestors. `/proc` adds what they lack, and is believed only while
-//! it shows the same process: the same start time, and the same name, because a
-//! process may exec after it sent.
+//! it shows the same process, which its start time tells. A process may exec after
+//! it sent, so executable and arguments are believed only under the same name.
+//! What `/proc` told while a sender lived stays true of it once it is gone.
 
 mod cgroup;
 mod chain;
+mod facts;
 mod identity;
 mod proc;
 mod recent;
 mod users;
 
-use std::{path::PathBuf, rc::Rc, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     capture::{Ancestor, Task},
@@ -20,17 +22,24 @@ use crate::{
     record, redact,
 };
 
+use cgroup::Place;
+use chain::{Chain, Chains};
+use facts::{FactsOf, News};
 use identity::Identity;
-use proc::{Live, ProcRoot};
-use recent::Recent;
+use proc::ProcRoot;
+use recent::{Recent, Weight};
 use users::Users;
 
-/// Senders whose facts and attributions are remembered.
-const MAX_SENDERS: usize = 2048;
+/// Room for attributions that are remembered, bytes.
+const MAX_LEARNT_BYTES: usize = 1024 * 1024;
 
-/// How long an attribution is used without looking again, nanoseconds: a process
-/// may be moved to another cgroup, or lose its parent.
+/// How long what `/proc` said is used without looking again, nanoseconds: a
+/// process may be moved to another cgroup, or lose its parent.
 const FRESH_NS: u64 = 1_000_000_000;
+
+fn is_fresh(at_ns: u64, now_ns: u64) -> bool {
+    now_ns.saturating_sub(at_ns) < FRESH_NS
+}
 
 /// What the record says of the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,27 +54,22 @@ pub struct Attribution {
     pub ancestors_truncated: bool,
 }
 
-/// What the kernel side told of a sender beside its chunks.
-#[derive(Clone, Default)]
-struct Facts {
-    /// Escaped and free of secrets.
-    args: Option<Vec<String>>,
-    ancestors: Option<(Vec<Ancestor>, bool)>,
-}
-
+/// An attribution, to be used again for the same sender.
 struct Learnt {
-    at_ns: u64,
-    task: Task,
-    attribution: Rc<Attribution>,
+    /// When it was made; `None` once the kernel side told more.
+    at_ns: Option<u64>,
+    /// Where the process runs, if that could ever be read.
+    place: Option<Place>,
+    attribution: Attribution,
 }
 
 /// Names senders.
 pub struct Attributor {
     proc: ProcRoot,
     users: Users,
-    facts: Recent<Identity, Facts>,
+    facts: FactsOf,
     learnt: Recent<Identity, Learnt>,
-    chain: chain::Chains,
+    chains: Chains,
     clock: Arc<Clock>,
 }
 
@@ -76,120 +80,176 @@ impl Attributor {
         Self {
             users: Users::new(root.join("etc/passwd")),
             proc: ProcRoot::new(root.join("proc")),
-            facts: Recent::new(MAX_SENDERS),
-            learnt: Recent::new(MAX_SENDERS),
-            chain: chain::Chains::default(),
+            facts: FactsOf::new(),
+            learnt: Recent::new(MAX_LEARNT_BYTES),
+            chains: Chains::new(),
             clock,
         }
     }
 
-    /// Takes note of the arguments of a sender, as they were when it sent.
+    /// Takes note of the arguments of a sender, as they were when it sent. An empty
+    /// list says that they could not be read.
     pub fn note_args(&mut self, task: &Task, args: &[Vec<u8>], truncated: bool) {
-        let mut args = redact::args(args);
-        if truncated {
-            args.push("…".to_owned());
-        }
-        self.facts_of(task).args = Some(args).filter(|args| !args.is_empty());
+        let news = self.facts.note_args(task, args, truncated);
+        self.hear(task, news);
     }
 
     /// Takes note of the ancestors of a sender, nearest first.
     pub fn note_ancestors(&mut self, task: &Task, ancestors: Vec<Ancestor>, truncated: bool) {
-        self.facts_of(task).ancestors = Some((ancestors, truncated));
+        let news = self.facts.note_ancestors(task, ancestors, truncated);
+        self.hear(task, news);
     }
 
-    fn facts_of(&mut self, task: &Task) -> &mut Facts {
-        let identity = Identity::from(task);
-        if self.facts.get(&identity).is_none() {
-            self.facts.insert(identity.clone(), Facts::default());
+    /// Brings what was learnt into line with what the kernel side told.
+    fn hear(&mut self, task: &Task, news: News) {
+        if news == News::Nothing {
+            return;
         }
-        // It was inserted just now; a map of capacity 0 would be a bug.
-        self.facts.get_mut(&identity).expect("just inserted")
+        let identity = Identity::from(task);
+        if let Some(mut learnt) = self.learnt.remove(&identity)
+            && news != News::OtherArgs
+        {
+            learnt.at_ns = None;
+            self.learnt.insert(identity, learnt);
+        }
     }
 
     /// Names the task that sent, at `now_ns` of the boot-time clock.
-    pub fn attribute(&mut self, task: &Task, now_ns: u64) -> Rc<Attribution> {
+    pub fn attribute(&mut self, task: &Task, now_ns: u64) -> Attribution {
         let identity = Identity::from(task);
-        let known = self.learnt.get(&identity);
-        if let Some(known) = known
-            && known.task == *task
-            && now_ns.saturating_sub(known.at_ns) < FRESH_NS
+        if let Some(learnt) = self.learnt.get(&identity)
+            && learnt.at_ns.is_some_and(|at_ns| is_fresh(at_ns, now_ns))
+            && learnt.attribution.process.user.id == task.uid
         {
-            return Rc::clone(&known.attribution);
+            let mut attribution = learnt.attribution.clone();
+            // Its threads differ in nothing else.
+            attribution.process.tid = task.tid;
+            attribution.process.thread_name = thread_name(task);
+            return attribution;
         }
-        let live = self.proc.find(task.tgid, task.start_boottime_ns);
-        let mut found = self.describe(task, &identity, live);
-        if found.process.exited
-            && let Some(known) = self.learnt.get(&identity)
-        {
-            // What was learnt while it lived is still true of it.
-            let before = &known.attribution.process;
-            found.process.executable = before.executable.clone();
-            found.process.container = before.container.clone();
-            found.process.systemd_unit = before.systemd_unit.clone();
-        }
-        let attribution = Rc::new(found);
-        let learnt = Learnt {
-            at_ns: now_ns,
-            task: task.clone(),
-            attribution: Rc::clone(&attribution),
-        };
+        let before = self.learnt.remove(&identity);
+        let learnt = self.learn(task, &identity, before, now_ns);
+        let attribution = learnt.attribution.clone();
         self.learnt.insert(identity, learnt);
         attribution
     }
 
-    fn describe(&mut self, task: &Task, identity: &Identity, live: Option<Live>) -> Attribution {
-        let exited = live.is_none();
+    fn learn(
+        &mut self,
+        task: &Task,
+        identity: &Identity,
+        before: Option<Learnt>,
+        now_ns: u64,
+    ) -> Learnt {
+        let live = self.proc.find(task.tgid, task.start_boottime_ns);
         // Another name means another program in the same process.
-        let live = live.filter(|live| live.name == task.process_name);
-        let facts = self.facts.get(identity).cloned().unwrap_or_default();
-        let chain = match facts.ancestors {
-            Some((ancestors, truncated)) => self.chain.of_facts(&self.proc, &ancestors, truncated),
-            None => self.chain.of_proc(&self.proc, live.as_ref()),
-        };
-        let place = live.as_ref().map(|live| cgroup::Place::of(&live.cgroup));
-        let place = place.unwrap_or_default();
-        let name = redact::text(&task.process_name);
-        let lineage = std::iter::once(name.as_str())
-            .chain(
-                chain
-                    .ancestors
-                    .iter()
-                    .map(|ancestor| ancestor.name.as_str()),
-            )
-            .collect::<Vec<_>>()
-            .join(" < ");
-        let user_name = match place.container {
-            // Its users are in its own passwd file.
-            Some(_) => None,
-            None => self.users.name(task.uid),
-        };
-        let args_of_live = || live.as_ref().map(|live| redact::args(&live.args));
-        Attribution {
-            process: record::Process {
-                pid: task.tgid,
-                tid: task.tid,
-                start_time: (task.start_boottime_ns != 0)
-                    .then(|| clock::rfc3339(self.clock.at(task.start_boottime_ns))),
-                name,
-                thread_name: (task.thread_name != task.process_name)
-                    .then(|| redact::text(&task.thread_name)),
-                executable: live.as_ref().and_then(|live| live.executable.clone()),
-                args: facts
-                    .args
-                    .or_else(args_of_live)
-                    .filter(|args| !args.is_empty()),
-                user: record::User {
-                    id: task.uid,
-                    name: user_name,
+        let program = live.as_ref().filter(|live| live.name == task.process_name);
+        let (place_before, before) =
+            before.map_or((None, None), |it| (it.place, Some(it.attribution)));
+
+        let facts = self.facts.get(identity);
+        let chain = match facts.and_then(|facts| facts.ancestors.as_ref()) {
+            Some((ancestors, truncated)) => self
+                .chains
+                .of_facts(&self.proc, ancestors, *truncated, now_ns),
+            None => match (&live, &before) {
+                (Some(live), _) => Chains::of_proc(&self.proc, live, now_ns),
+                (None, Some(before)) => Chain {
+                    ancestors: before.ancestors.clone(),
+                    truncated: before.ancestors_truncated,
+                    host_user: None,
                 },
-                container: place.container,
-                systemd_unit: place.systemd_unit,
-                exited,
+                (None, None) => Chain::default(),
             },
-            lineage,
-            ancestors: chain.ancestors,
-            ancestors_truncated: chain.truncated,
+        };
+        let (executable_before, args_before) = before.map_or((None, None), |before| {
+            (before.process.executable, before.process.args)
+        });
+        let executable = match program {
+            Some(live) => live.executable.clone(),
+            None => executable_before,
+        };
+        let args = self
+            .facts
+            .args(identity, program.map(|live| live.args.as_slice()))
+            .or(args_before);
+        let place = match &live {
+            Some(live) => Some(Place::of(&live.cgroup)),
+            None => place_before,
+        };
+        let is_on_host = match &place {
+            // A container's users are in its own passwd file.
+            Some(place) => place.container.is_none(),
+            // Nobody can say any more; a user of the host is what it inherited.
+            None => chain.host_user == Some(task.uid),
+        };
+        let name = redact::text(&task.process_name);
+        let process = record::Process {
+            pid: task.tgid,
+            tid: task.tid,
+            start_time: (task.start_boottime_ns != 0)
+                .then(|| clock::rfc3339(self.clock.at(task.start_boottime_ns))),
+            thread_name: thread_name(task),
+            executable,
+            args,
+            user: record::User {
+                id: task.uid,
+                name: if is_on_host {
+                    self.users.name(task.uid)
+                } else {
+                    None
+                },
+            },
+            container: place.as_ref().and_then(|place| place.container.clone()),
+            systemd_unit: place.as_ref().and_then(|place| place.systemd_unit.clone()),
+            exited: live.is_none(),
+            name,
+        };
+        Learnt {
+            at_ns: Some(now_ns),
+            place,
+            attribution: Attribution {
+                lineage: lineage(&process, &chain.ancestors),
+                process,
+                ancestors: chain.ancestors,
+                ancestors_truncated: chain.truncated,
+            },
         }
+    }
+}
+
+fn thread_name(task: &Task) -> Option<String> {
+    (task.thread_name != task.process_name).then(|| redact::text(&task.thread_name))
+}
+
+/// A name that holds the separator must not look like two.
+fn lineage(process: &record::Process, ancestors: &[record::Ancestor]) -> String {
+    let mut lineage = process.name.replace('<', "\\x3c");
+    for ancestor in ancestors {
+        lineage.push_str(" < ");
+        lineage.push_str(&ancestor.name.replace('<', "\\x3c"));
+    }
+    lineage
+}
+
+impl Weight for Learnt {
+    fn heap_bytes(&self) -> usize {
+        let process = &self.attribution.process;
+        let place = self.place.as_ref();
+        let container = |it: &record::Container| it.id.len() + it.runtime.heap_bytes();
+        // Container and unit are in the place and in the record.
+        2 * place
+            .and_then(|it| it.container.as_ref())
+            .map_or(0, container)
+            + 2 * place.map_or(0, |it| it.systemd_unit.heap_bytes())
+            + process.start_time.heap_bytes()
+            + process.name.heap_bytes()
+            + process.thread_name.heap_bytes()
+            + process.executable.heap_bytes()
+            + process.args.heap_bytes()
+            + process.user.name.heap_bytes()
+            + self.attribution.lineage.heap_bytes()
+            + self.attribution.ancestors.heap_bytes()
     }
 }
 

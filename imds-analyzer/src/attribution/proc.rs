@@ -14,8 +14,8 @@ use crate::{capture::args::split_args, redact};
 /// architecture that the daemon is built for (include/asm-generic/param.h).
 const TICK_NS: u64 = 10_000_000;
 
-/// Most bytes of the arguments that are read. A record keeps fewer, but secrets
-/// are looked for in all of them.
+/// Most bytes of the arguments that are read: more than is looked at for secrets,
+/// so that this cut is never in what is shown.
 const MAX_ARGS: u64 = 128 * 1024;
 
 /// Most bytes of `cgroup` that are read.
@@ -28,6 +28,8 @@ pub(super) struct ProcRoot {
 
 /// What `/proc` says of a live process.
 pub(super) struct Live {
+    /// When it started, in clock ticks since boot.
+    pub(super) start_ticks: u64,
     /// Process id of its parent; 0 if it has none.
     pub(super) parent: u32,
     /// `comm` of its main thread.
@@ -57,23 +59,30 @@ impl ProcRoot {
 
     /// All is read through one open directory, which the kernel ties to the
     /// process: a successor with the same id is never read instead.
+    ///
+    /// The process may exec or exit at any moment. So its name and then its state
+    /// are read last: whatever was read before them is older, and belongs to the
+    /// program of that name, alive.
     fn read(&self, pid: u32, start_ticks: Option<u64>) -> Option<Live> {
         if pid == 0 {
             return None;
         }
         let process = Process::new_with_root(self.path.join(pid.to_string())).ok()?;
+        let args = read(&process, "cmdline", MAX_ARGS)?;
+        let executable = process.exe().ok().map(|path| shown(&path));
+        let cgroup = read(&process, "cgroup", MAX_CGROUP).unwrap_or_default();
+        let name = name(&process)?;
         let stat = process.stat().ok()?;
         let is_other = start_ticks.is_some_and(|ticks| ticks != stat.starttime);
         // A zombie has an id and a parent, but nothing that it was.
-        if is_other || matches!(stat.state, 'Z' | 'X') {
+        if is_other || matches!(stat.state, 'Z' | 'X' | 'x') {
             return None;
         }
-        let args = read(&process, "cmdline", MAX_ARGS)?;
-        let cgroup = read(&process, "cgroup", MAX_CGROUP).unwrap_or_default();
         Some(Live {
+            start_ticks: stat.starttime,
             parent: u32::try_from(stat.ppid).unwrap_or(0),
-            name: name(&process)?,
-            executable: process.exe().ok().map(|path| shown(&path)),
+            name,
+            executable,
             args: split_args(&args),
             cgroup: String::from_utf8_lossy(&cgroup).into_owned(),
         })
