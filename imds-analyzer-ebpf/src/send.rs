@@ -123,7 +123,14 @@ fn begin(task: u64) -> Option<&'static mut Send> {
 /// wire has seen its bytes; without a witness they are lost.
 #[inline(always)]
 pub fn abandon(task: u64) {
-    if SENDS.remove(task).is_ok() && globals::WIRE_HOOKED.load() == 0 {
+    if SENDS.remove(task).is_ok() {
+        count_missed_exit();
+    }
+}
+
+#[inline(always)]
+fn count_missed_exit() {
+    if globals::WIRE_HOOKED.load() == 0 {
         loss::count(LossCause::ExitMissed);
     }
 }
@@ -148,17 +155,20 @@ pub fn exit(ret: i32, socket: Option<Socket>) {
         return abandon(task);
     }
     info!((), "send returned {}", ret);
-    let socket = Socket(send.socket);
     if ret > 0 {
-        commit(socket, send, ret as u32);
+        commit(send, ret as u32, socket.is_some());
     }
     // It was there a moment ago, and only this task removes it.
     let _ = SENDS.remove(task);
 }
 
 /// Emits the bytes that the kernel took and that were not seen on the wire.
+///
+/// `certain` says that it is the end of this very send. A kretprobe cannot tell,
+/// but the stream can: it then stands where the send has left it.
 #[inline(always)]
-fn commit(socket: Socket, send: &mut Send, taken: u32) {
+fn commit(send: &mut Send, taken: u32, certain: bool) {
+    let socket = Socket(send.socket);
     let committed = if u64::from(taken) > send.segments.count {
         send.segments.count as u32
     } else {
@@ -168,6 +178,11 @@ fn commit(socket: Socket, send: &mut Send, taken: u32) {
         return loss::count(LossCause::Unreadable);
     };
     let sequence = write_seq.wrapping_sub(committed);
+    let connecting = send.state == TCP_CLOSE || send.state == TCP_SYN_SENT;
+    let overlapped = !connecting && sequence != send.write_seq;
+    if overlapped && !certain {
+        return count_missed_exit();
+    }
     let stream = match stream::get(socket) {
         Some(stream) => stream,
         None => match stream::join(socket, sequence) {
@@ -175,7 +190,6 @@ fn commit(socket: Socket, send: &mut Send, taken: u32) {
             None => return,
         },
     };
-    let connecting = send.state == TCP_CLOSE || send.state == TCP_SYN_SENT;
     // A send that was entered before the handshake ended carries the first byte.
     if stream.origin_from == ORIGIN_UNKNOWN || (connecting && stream.origin_from != ORIGIN_DATA) {
         stream.set_origin(sequence, ORIGIN_DATA);
@@ -193,7 +207,7 @@ fn commit(socket: Socket, send: &mut Send, taken: u32) {
     send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
     let header = &mut send.walk.header;
     header.position = sequence.wrapping_sub(stream.origin);
-    if !connecting && sequence != send.write_seq {
+    if overlapped {
         header.flags |= FLAG_POSITION_UNCERTAIN;
     } else if ahead >= 0 {
         stream.delivered = write_seq;

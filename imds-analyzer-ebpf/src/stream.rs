@@ -13,10 +13,10 @@ use imds_analyzer_common::{
 use crate::{kernel, loss, socket::Socket, task};
 
 /// Streams by the address of their socket, from connect on. One that is closed
-/// stays, because a send on it may still be about to return; its address is used
-/// again by the next. If there are too
-/// many, the one that was quiet the longest is forgotten: should it speak again,
-/// it counts as one that was open before we were.
+/// stays, because a send on it may still be about to return; the next stream of
+/// that socket takes its place. If there are too many, the one that was quiet the
+/// longest is forgotten: should it speak again, it counts as one that was open
+/// before we were.
 #[map]
 static STREAMS: LruHashMap<u64, Stream> = LruHashMap::with_max_entries(16_384, 0);
 

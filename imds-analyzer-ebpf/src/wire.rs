@@ -1,6 +1,7 @@
-//! What TCP puts on the wire: every byte for the cgroup backend, and for the
-//! others the bytes that no hook on a send has delivered (sendfile and splice
-//! before 6.5, MPTCP).
+//! What TCP puts on the wire: all there is for the cgroup backend, the witness of
+//! the others. It delivers every byte that was not delivered before, whichever
+//! call it came from (sendfile, splice, MPTCP), and whether or not a hook saw that
+//! call.
 
 use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_skb_load_bytes, programs::SkBuffContext};
 use aya_log_ebpf::info;
@@ -9,8 +10,8 @@ use imds_analyzer_common::record::{FLAG_MID_STREAM, MAX_CHUNK, MISSING_OVERSIZED
 use crate::{
     chunk::{self, Source},
     globals, kernel,
-    socket::Socket,
-    stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN},
+    socket::{Route, Socket},
+    stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN, Stream},
     task,
 };
 
@@ -70,7 +71,7 @@ fn watch(context: &SkBuffContext, socket: Socket) -> Option<()> {
     let route = socket.route()?;
     let stream = match stream::get(socket) {
         Some(stream) => stream,
-        // The SYN of a stream that the table had no room for.
+        // The SYN of a stream whose connect was not seen.
         None if segment.is_syn => return None,
         None => stream::join(socket, segment.sequence)?,
     };
@@ -90,8 +91,8 @@ fn watch(context: &SkBuffContext, socket: Socket) -> Option<()> {
 fn deliver(
     context: &SkBuffContext,
     socket: Socket,
-    stream: &mut stream::Stream,
-    route: &crate::socket::Route,
+    stream: &mut Stream,
+    route: &Route,
     segment: &Segment,
 ) -> Option<()> {
     let ahead = stream.delivered.wrapping_sub(segment.sequence) as i32;
