@@ -7,7 +7,7 @@
 
 use std::{
     path::Path,
-    process::{Command, ExitCode, Stdio},
+    process::{Command, Stdio},
 };
 
 use aya_build::{Package, Toolchain};
@@ -15,14 +15,16 @@ use aya_build::{Package, Toolchain};
 /// Name that `cargo xtask setup` gives to a distribution's BPF-capable compiler.
 const LINKED_TOOLCHAIN: &str = "imds-analyzer-bpf";
 
-fn main() -> ExitCode {
+fn main() {
     println!("cargo:rerun-if-changed=../imds-analyzer-common");
     println!("cargo:rerun-if-changed=build.rs");
+    // An error that is told this way ends the build with this one line; a failing
+    // exit code would add the whole output of this script.
     let Some((toolchain, bootstrap)) = toolchain() else {
         println!(
             "cargo::error=no Rust toolchain here can build for BPF, or bpf-linker is missing: run `cargo xtask setup`"
         );
-        return ExitCode::FAILURE;
+        return;
     };
     // SAFETY: this process has one thread.
     unsafe { std::env::set_var("RUSTC_BOOTSTRAP", bootstrap) };
@@ -32,14 +34,10 @@ fn main() -> ExitCode {
         root_dir: root,
         ..Package::default()
     };
-    match aya_build::build_ebpf([package], Toolchain::Custom(toolchain)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!(
-                "cargo::error=the eBPF programs did not build ({error:#}); if a tool is missing, run `cargo xtask setup`"
-            );
-            ExitCode::FAILURE
-        }
+    if let Err(error) = aya_build::build_ebpf([package], Toolchain::Custom(toolchain)) {
+        println!(
+            "cargo::error=the eBPF programs did not build ({error:#}); if a tool is missing, run `cargo xtask setup`"
+        );
     }
 }
 
