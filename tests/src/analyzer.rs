@@ -36,6 +36,8 @@ pub struct Launch<'a> {
     pub netns: &'a Path,
     /// Where records go; standard output if absent.
     pub output: Option<&'a Path>,
+    /// Lines of its configuration file.
+    pub settings: &'a str,
     /// Log at trace level, and what the eBPF programs say.
     pub verbose: bool,
 }
@@ -70,6 +72,7 @@ impl Launch<'_> {
     pub fn start(&self, watch: impl Fn(&[u8]) + Send + 'static) -> Result<Analyzer> {
         let alone = self.backend.strip_suffix(ALONE);
         let mut configuration = tempfile::NamedTempFile::new()?;
+        writeln!(configuration, "{}", self.settings)?;
         if alone.is_some() {
             writeln!(configuration, "witness = false")?;
         }

@@ -64,6 +64,7 @@ pub fn run(analyzer: &Path) -> Result<()> {
         format: "text",
         netns: netns.path(),
         output: None,
+        settings: "",
         verbose: false,
     }
     .start(|line| println!("{}", String::from_utf8_lossy(line)))?;

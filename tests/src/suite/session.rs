@@ -109,6 +109,7 @@ impl Session {
             format,
             netns: netns.path(),
             output: None,
+            settings: "",
             verbose,
         }
         .start(|_| {})?;
