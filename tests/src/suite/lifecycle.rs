@@ -104,11 +104,9 @@ fn bytes_that_find_no_room_are_counted(setup: &Setup, name: &'static str) -> Res
         (1..=2).contains(&lost),
         "{lost} losses were counted for one chunk"
     );
-    // The long head, and a request behind it on the same connection.
-    ensure!(
-        unknown == 1,
-        "{unknown} unknown records for one lost region"
-    );
+    // The long head, and the request behind it on the same connection, whose
+    // beginning is not certain then.
+    ensure!(unknown == 2, "{unknown} unknown records for both");
     let entries = mock.log().of_case(name);
     let [_, _, last] = entries.as_slice() else {
         bail!("the mock got {} requests, not 3", entries.len());
