@@ -14,9 +14,6 @@ pub struct DestinationKey {
 
 const _: () = assert!(size_of::<DestinationKey>() == 20, "no padding");
 
-/// The 12 bytes before an IPv4 address mapped into an IPv6 one.
-pub const V4_MAPPED_PREFIX: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-
 impl DestinationKey {
     /// Key of an IPv4 destination.
     #[inline(always)]

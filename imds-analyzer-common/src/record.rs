@@ -100,7 +100,8 @@ pub struct RecordHeader {
     pub position: u32,
     /// Bytes of the stream that this record stands for.
     pub length: u32,
-    /// Bytes that follow the header: `length`, or 0 if they are missing.
+    /// Bytes that follow the header: `length`, or 0 if they are missing; of arguments
+    /// what was taken.
     pub captured: u32,
     /// `MISSING_*`.
     pub missing: u32,

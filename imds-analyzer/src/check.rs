@@ -53,12 +53,23 @@ pub fn check(_args: &CheckArgs) -> anyhow::Result<()> {
     let mut taken = None;
     let privileged = privilege::missing_for_capture().is_empty();
     if privileged {
+        findings.push(ring_buffer());
         for backend in Backend::ALL {
             let probed = probe(backend);
             if probed.is_ok() && taken.is_none() {
                 taken = Some(backend);
             }
             findings.push(Finding::of(backend.as_str(), probed));
+        }
+    } else {
+        let untried = ["ring buffer"].into_iter();
+        for thing in untried.chain(Backend::ALL.map(Backend::as_str)) {
+            let text = "not tried: see capabilities".to_owned();
+            findings.push(Finding {
+                thing,
+                fine: false,
+                text,
+            });
         }
     }
     let mut out = std::io::stdout().lock();
@@ -83,17 +94,29 @@ pub fn check(_args: &CheckArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Attaches a backend for a moment, watching nothing.
-fn probe(backend: Backend) -> Result<String, String> {
-    let options = Options {
-        backend: Some(backend),
+fn ring_buffer() -> Finding {
+    let found = backend::try_maps(&options(None));
+    Finding::of(
+        "ring buffer",
+        found.map(|()| "the maps can be made".to_owned()),
+    )
+}
+
+/// What is probed: everything, on no namespace.
+fn options(backend: Option<Backend>) -> Options {
+    Options {
+        backend,
         destinations: run::imds_destinations(),
         netns: Some(NO_NETNS),
         witness: true,
         ring_bytes: PROBE_RING,
         debug: false,
-    };
-    match backend::start(&options) {
+    }
+}
+
+/// Attaches a backend for a moment, watching nothing.
+fn probe(backend: Backend) -> Result<String, String> {
+    match backend::start(&options(Some(backend))) {
         Ok(capture) => Ok(match (backend, capture.witness_refused) {
             (Backend::Cgroup, _) => "attaches to the cgroup2 root".to_owned(),
             (_, None) => "attaches to tcp_sendmsg, with a witness on the wire".to_owned(),
@@ -101,11 +124,7 @@ fn probe(backend: Backend) -> Result<String, String> {
                 format!("attaches to tcp_sendmsg, without a witness on the wire: {reason}")
             }
         }),
-        Err(backend::CaptureError::AllRefused(refusals)) => Err(refusals
-            .into_iter()
-            .map(|refusal| refusal.reason)
-            .collect::<Vec<_>>()
-            .join("; ")),
+        Err(backend::CaptureError::Refused(refusal)) => Err(refusal.reason),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -36,7 +36,7 @@ Examples:
       On a terminal: one readable line a call.
   imds-analyzer run | jq 'select(.imds.version == \"v1\") | .lineage'
       JSON lines, only callers of IMDSv1, only who they are.
-  imds-analyzer run --format aws --output /var/log/imds/imds-trace.log
+  imds-analyzer run --format aws --output imds-trace.log
       Lines that scripts written for the AWS tool can read.
   imds-analyzer run --netns /run/netns/blue --backend cgroup
       One network namespace, one way of capturing.

@@ -1,9 +1,9 @@
 //! The network namespace that a path names.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
-    os::unix::fs::MetadataExt as _,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -23,7 +23,7 @@ pub enum NetnsError {
     },
     /// It is something else.
     #[error(
-        "{} is no namespace: name a file like /run/netns/NAME (made by `ip netns add NAME`) or /proc/PID/ns/net",
+        "{} is no network namespace: name a file like /run/netns/NAME (made by `ip netns add NAME`) or /proc/PID/ns/net",
         .0.display()
     )]
     NotANamespace(PathBuf),
@@ -41,8 +41,12 @@ pub fn inode(path: &Path) -> Result<u32, NetnsError> {
     let file = File::open(path).map_err(failed)?;
     let kind = rustix::fs::fstatfs(&file).map_err(|errno| failed(errno.into()))?;
     let inode = file.metadata().map_err(failed)?.ino();
+    let is_namespace = kind.f_type as u64 == NSFS_MAGIC;
+    // The name that the kernel gives to an open namespace: `net:[4026531840]`.
+    let name = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(failed)?;
+    let is_network = name.as_os_str().as_encoded_bytes().starts_with(b"net:[");
     match u32::try_from(inode) {
-        Ok(inode) if kind.f_type as u64 == NSFS_MAGIC => Ok(inode),
+        Ok(inode) if is_namespace && is_network => Ok(inode),
         _ => Err(NetnsError::NotANamespace(path.to_owned())),
     }
 }
@@ -65,6 +69,12 @@ mod tests {
             error.contains("/proc/self/status") && error.contains("/run/netns/NAME"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn namespace_of_another_kind_is_refused() {
+        let error = inode(Path::new("/proc/self/ns/mnt")).unwrap_err();
+        assert!(matches!(error, NetnsError::NotANamespace(_)), "{error}");
     }
 
     #[test]

@@ -84,6 +84,11 @@ impl Pipeline {
         self.counters.lost.insert(cause.into(), total);
     }
 
+    /// Counts a record of the kernel side that made no sense.
+    pub fn count_malformed(&mut self) {
+        *self.counters.lost.entry("malformed".into()).or_default() += 1;
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> record::Counters {
         let reassembly = self.reassembler.counters();

@@ -15,6 +15,7 @@ use crate::{
         backend::{self, Backend, Capture},
         debug_log::DebugLog,
         loss::LossCounters,
+        privilege,
         programs::Programs,
         ring::{Malformed, Ring},
     },
@@ -109,7 +110,12 @@ impl Daemon {
         give_back_memory();
 
         for refusal in &refusals {
-            tracing::info!(backend = %refusal.backend, reason = refusal.reason, "backend not taken");
+            tracing::debug!(backend = %refusal.backend, reason = refusal.reason, "backend not taken");
+        }
+        if !privilege::may_read_others() {
+            tracing::warn!(
+                "without CAP_SYS_PTRACE the paths of other users' executables are not known"
+            );
         }
         if let Some(reason) = &witness_refused {
             tracing::warn!(
@@ -254,7 +260,10 @@ fn take(event: Result<Event, Malformed>, pipeline: &mut Pipeline, writer: &sink:
             let mut emit = |time, event| writer.send(time, event);
             pipeline.take(event, clock::boottime_ns(), &mut emit);
         }
-        Err(error) => tracing::error!(%error, "a record of the kernel side was dropped"),
+        Err(error) => {
+            tracing::error!(%error, "a record of the kernel side was dropped");
+            pipeline.count_malformed();
+        }
     }
 }
 

@@ -103,9 +103,15 @@ pub enum CaptureError {
         .0.join(", ")
     )]
     Unprivileged(Vec<&'static str>),
-    /// The backend that was asked for, or each of them, was refused.
+    /// Each of them was refused.
     #[error("no backend can capture on this kernel:{}", list(.0))]
     AllRefused(Vec<Refusal>),
+    /// The one backend that was asked for was refused.
+    #[error(
+        "the {} backend cannot capture on this kernel: {}; `imds-analyzer check` says which can, and --backend auto takes it",
+        .0.backend, .0.reason
+    )]
+    Refused(Refusal),
 }
 
 /// Why one backend was not taken.
@@ -150,13 +156,7 @@ pub fn start(options: &Options) -> Result<Capture, CaptureError> {
         return Err(CaptureError::Unprivileged(missing));
     }
     privilege::lift_memory_lock_limit();
-    let settings = Settings {
-        destinations: options.destinations.iter().map(key).collect(),
-        netns: options.netns,
-        witness: options.witness,
-        ring_bytes: options.ring_bytes,
-        debug: options.debug,
-    };
+    let settings = settings(options);
     let mut refusals = Vec::new();
     for backend in Backend::ALL {
         if options.backend.is_some_and(|wanted| wanted != backend) {
@@ -172,13 +172,41 @@ pub fn start(options: &Options) -> Result<Capture, CaptureError> {
                     witness_refused,
                 });
             }
-            Err(error) => refusals.push(Refusal {
-                backend,
-                reason: error.to_string(),
-            }),
+            Err(error) => {
+                let reason = error.to_string();
+                let refusal = Refusal { backend, reason };
+                if options.backend.is_some() {
+                    return Err(CaptureError::Refused(refusal));
+                }
+                refusals.push(refusal);
+            }
         }
     }
     Err(CaptureError::AllRefused(refusals))
+}
+
+/// Makes the maps that every backend needs, the ring buffer among them, and drops
+/// them again.
+///
+/// # Errors
+/// If the kernel refuses one of them.
+pub fn try_maps(options: &Options) -> Result<(), String> {
+    privilege::lift_memory_lock_limit();
+    let layout = kernel_layout().map_err(|error| error.to_string())?;
+    match Programs::load(&settings(options), &layout, true) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn settings(options: &Options) -> Settings {
+    Settings {
+        destinations: options.destinations.iter().map(key).collect(),
+        netns: options.netns,
+        witness: options.witness,
+        ring_bytes: options.ring_bytes,
+        debug: options.debug,
+    }
 }
 
 /// Looks up what the programs need in the running kernel's type information.

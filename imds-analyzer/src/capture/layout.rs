@@ -164,8 +164,8 @@ fn first_found<T>(
 mod tests {
     use super::*;
 
-    /// The first bytes of `sock_common` are an ABI of a kind; FACTS says 0, 12
-    /// and 16 on every kernel tried.
+    /// The first bytes of `sock_common` are an ABI of a kind; 0, 12
+    /// and 16 on every kernel tried (include/net/sock.h).
     #[test]
     fn running_kernel_has_every_member_that_is_needed() {
         let blob = std::fs::read("/sys/kernel/btf/vmlinux").expect("this kernel has BTF");

@@ -106,8 +106,6 @@ pub enum MissingCause {
     UnsupportedIterator,
     /// One send was longer than what is captured of it.
     Oversized,
-    /// The ring buffer was full.
-    RingFull,
 }
 
 /// A range of a stream.

@@ -354,14 +354,19 @@ fn chunks_and_their_bytes_are_counted() {
 fn losses_are_counted_by_cause() {
     let mut run = run();
     run.pipeline.count_loss("ring_full", 2);
-    run.pipeline.count_loss("oversized", 1);
+    run.pipeline.count_loss("unreadable", 1);
     run.pipeline.count_loss("ring_full", 5);
+    run.pipeline.count_malformed();
+    run.pipeline.count_malformed();
     let lost = run.pipeline.counters().lost;
     let lost: Vec<_> = lost
         .iter()
         .map(|(cause, total)| (&**cause, *total))
         .collect();
-    assert_eq!(lost, [("oversized", 1), ("ring_full", 5)]);
+    assert_eq!(
+        lost,
+        [("malformed", 2), ("ring_full", 5), ("unreadable", 1)]
+    );
 }
 
 #[test]
