@@ -9,7 +9,7 @@ use imds_analyzer_tests::{
     mock::Mock,
     netns::require_private,
     send::{self, Wire},
-    suite::{self, session::Setup},
+    suite::{self, Group, session::Setup},
     vm_init,
 };
 
@@ -32,6 +32,9 @@ enum Command {
         /// The backend to ask it for.
         #[arg(long, value_enum, default_value = "auto")]
         backend: Backend,
+        /// Which cases.
+        #[arg(long, value_enum, default_value_t)]
+        group: Group,
         /// Only the cases whose names contain this.
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,
@@ -104,8 +107,10 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Suite { list: true, .. } => {
-            for name in suite::list() {
+        Command::Suite {
+            list: true, group, ..
+        } => {
+            for name in suite::list(group) {
                 println!("{name}");
             }
             Ok(())
@@ -113,6 +118,7 @@ fn run(command: Command) -> Result<()> {
         Command::Suite {
             analyzer,
             backend,
+            group,
             filter,
             ..
         } => {
@@ -120,7 +126,7 @@ fn run(command: Command) -> Result<()> {
                 analyzer,
                 backend: backend.name().to_owned(),
             };
-            let summary = suite::run(&setup, filter.as_deref())?;
+            let summary = suite::run(&setup, group, filter.as_deref())?;
             if summary.failed > 0 {
                 bail!("{} cases failed", summary.failed);
             }

@@ -111,6 +111,7 @@ fn mount_one(mount: &Mount) -> io::Result<()> {
 fn suites(command_line: &str) -> Result<bool> {
     let backends = word(command_line, "imds.backends").unwrap_or("fentry,kprobe,cgroup");
     let filter = word(command_line, "imds.filter");
+    let group = word(command_line, "imds.group").unwrap_or("all");
     ensure!(!backends.is_empty(), "imds.backends names none");
     ensure!(Path::new(ANALYZER).is_file(), "there is no {ANALYZER}");
     let mut passed = true;
@@ -118,7 +119,8 @@ fn suites(command_line: &str) -> Result<bool> {
         let mut command = Command::new("/proc/self/exe");
         command
             .arg0("imds-tests")
-            .args(["suite", "--analyzer", ANALYZER, "--backend", backend]);
+            .args(["suite", "--analyzer", ANALYZER])
+            .args(["--backend", backend, "--group", group]);
         if let Some(filter) = filter {
             command.args(["--filter", filter]);
         }

@@ -20,6 +20,7 @@ mod spelling;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 
 use self::session::{Case, Session, Setup, defects_of_run};
 use crate::{
@@ -28,6 +29,19 @@ use crate::{
 };
 
 pub use self::client::{Ran, find_program, find_python, run_client};
+
+/// Which cases: those that need nothing but this program, those that run the
+/// clients of this machine, or both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Group {
+    /// The senders of this program: they run wherever it does.
+    Senders,
+    /// Programs that must be installed, and shells above them.
+    Clients,
+    /// Both.
+    #[default]
+    All,
+}
 
 /// How a case runs.
 #[derive(Clone, Copy)]
@@ -72,18 +86,22 @@ pub struct Summary {
     pub failed: usize,
 }
 
-/// All cases that this machine can run, and why it can't run the others.
-fn entries() -> (Vec<Entry>, Vec<String>) {
+/// All cases of `group` that this machine can run, and why it can't run the others.
+fn entries(group: Group) -> (Vec<Entry>, Vec<String>) {
     let mut cases = Vec::new();
     let mut absent = Vec::new();
-    cases.extend(spelling::cases());
-    cases.extend(framing::cases());
-    cases.extend(sends::cases());
-    connections::cases(&mut cases, &mut absent);
-    cases.extend(owners::cases());
-    real_clients::cases(&mut cases, &mut absent);
-    cases.extend(secrets::cases());
-    cases.extend(lifecycle::cases());
+    if group != Group::Clients {
+        cases.extend(spelling::cases());
+        cases.extend(framing::cases());
+        cases.extend(sends::cases());
+        connections::cases(&mut cases, &mut absent);
+        cases.extend(owners::cases());
+        cases.extend(lifecycle::cases());
+    }
+    if group != Group::Senders {
+        real_clients::cases(&mut cases, &mut absent);
+        cases.extend(secrets::cases());
+    }
     cases.extend([
         Entry {
             name: "every_line_is_valid_and_in_sequence",
@@ -98,8 +116,8 @@ fn entries() -> (Vec<Entry>, Vec<String>) {
 }
 
 /// Names of the cases, those that can't run here with the reason.
-pub fn list() -> Vec<String> {
-    let (cases, absent) = entries();
+pub fn list(group: Group) -> Vec<String> {
+    let (cases, absent) = entries(group);
     cases
         .iter()
         .map(|case| case.name.to_owned())
@@ -107,14 +125,14 @@ pub fn list() -> Vec<String> {
         .collect()
 }
 
-/// Runs the cases whose names contain `filter`, and prints a line for each and one
+/// Runs the cases of `group` whose names contain `filter`, and prints a line for each and one
 /// for all.
 ///
 /// # Errors
 ///
 /// If nothing matches the filter.
-pub fn run(setup: &Setup, filter: Option<&str>) -> Result<Summary> {
-    let (cases, absent) = entries();
+pub fn run(setup: &Setup, group: Group, filter: Option<&str>) -> Result<Summary> {
+    let (cases, absent) = entries(group);
     let mut chosen: Vec<Entry> = cases
         .into_iter()
         .filter(|case| filter.is_none_or(|filter| case.name.contains(filter)))
