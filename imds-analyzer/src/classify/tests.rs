@@ -112,6 +112,7 @@ fn other_requests_are_no_token_requests() {
 fn paths_that_hand_out_credentials_are_marked() {
     for target in [
         "/latest/meta-data/iam/security-credentials/role",
+        "/latest/meta-data/iam/security-credentials-extended/role",
         "/1.0/meta-data/iam/security-credentials/role",
         "/2021-03-23/meta-data/iam/security-credentials/role/",
         "//latest/meta-data//iam/security-credentials//role?x",
@@ -130,6 +131,7 @@ fn other_paths_hand_out_no_credentials() {
     for target in [
         "/latest/meta-data/iam/security-credentials",
         "/latest/meta-data/iam/security-credentials/",
+        "/latest/meta-data/iam/security-credentials-extended/",
         "/latest/meta-data/iam/info",
         "/latest/meta-data/identity-credentials/ec2/info",
         "/latest/dynamic/instance-identity/document",
