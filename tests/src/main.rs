@@ -32,6 +32,9 @@ enum Command {
         /// The backend to ask it for.
         #[arg(long, value_enum, default_value = "auto")]
         backend: Backend,
+        /// Where `cargo xtask setup` has put what real clients need.
+        #[arg(long, value_name = "DIR", default_value = "target/clients")]
+        clients: PathBuf,
         /// Which cases.
         #[arg(long, value_enum, default_value_t)]
         group: Group,
@@ -118,6 +121,7 @@ fn run(command: Command) -> Result<()> {
         Command::Suite {
             analyzer,
             backend,
+            clients,
             group,
             filter,
             ..
@@ -125,6 +129,7 @@ fn run(command: Command) -> Result<()> {
             let setup = Setup {
                 analyzer,
                 backend: backend.name().to_owned(),
+                clients,
             };
             let summary = suite::run(&setup, group, filter.as_deref())?;
             if summary.failed > 0 {

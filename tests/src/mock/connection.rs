@@ -39,14 +39,14 @@ pub(super) fn serve(stream: TcpStream, peer: SocketAddr, number: u64, state: &St
             state.hold(&String::from_utf8_lossy(name));
         }
         let keep_alive = head.keeps_alive();
-        let answer = state
-            .imds
-            .respond(&head)
-            .encode(keep_alive, head.method == "HEAD");
-        if input.skip_body(head.framing()).is_err()
-            || input.stream.write_all(&answer).is_err()
-            || !keep_alive
-        {
+        let answer = state.imds.respond(&head);
+        if input.skip_body(head.framing()).is_err() {
+            return;
+        }
+        // Without an answer the client gives up and closes.
+        let Some(answer) = answer else { continue };
+        let bytes = answer.encode(keep_alive, head.method == "HEAD");
+        if input.stream.write_all(&bytes).is_err() || !keep_alive {
             return;
         }
     }

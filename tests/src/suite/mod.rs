@@ -28,7 +28,10 @@ use crate::{
     canary,
 };
 
-pub use self::client::{Ran, find_program, find_python, run_client};
+pub use self::{
+    client::{Ran, run_client},
+    real_clients::{find_program, find_python},
+};
 
 /// Which cases: those that need nothing but this program, those that run the
 /// clients of this machine, or both.
@@ -63,7 +66,10 @@ struct Entry {
 /// Lists the functions of a module as cases.
 macro_rules! cases {
     ($kind:ident: $($name:ident),+ $(,)?) => {
-        [$(super::Entry { name: stringify!($name), run: super::Run::$kind($name) }),+]
+        [$($crate::suite::Entry {
+            name: stringify!($name),
+            run: $crate::suite::Run::$kind($name),
+        }),+]
     };
 }
 use cases;
@@ -99,7 +105,7 @@ fn entries(group: Group) -> (Vec<Entry>, Vec<String>) {
         cases.extend(lifecycle::cases());
     }
     if group != Group::Senders {
-        real_clients::cases(&mut cases, &mut absent);
+        cases.extend(real_clients::cases(group));
         cases.extend(secrets::cases());
     }
     cases.extend([

@@ -37,6 +37,9 @@ pub struct Setup {
     pub analyzer: PathBuf,
     /// The backend to ask it for.
     pub backend: String,
+    /// What `cargo xtask setup` has installed for the clients, see
+    /// [`super::real_clients`].
+    pub clients: PathBuf,
 }
 
 /// A world of its own.
@@ -51,6 +54,8 @@ pub struct Session {
     fences: u64,
     /// Number of the first line that no case has looked at.
     next_line: usize,
+    /// Number of the first entry of the access log that no case has looked at.
+    next_entry: usize,
 }
 
 /// One case in a session.
@@ -126,6 +131,7 @@ impl Session {
             analyzer,
             fences: FIRST_FENCE,
             next_line: 0,
+            next_entry: 0,
         })
     }
 
@@ -185,6 +191,15 @@ impl Session {
     /// Forgets the lines so far, of a case that is over.
     pub fn next_case(&mut self) {
         self.next_line = self.analyzer.stdout().len();
+        self.next_entry = self.mock.log().len();
+    }
+
+    /// All requests of the case so far, for those that carry no id. Fences are no
+    /// case's.
+    pub fn requests_since_last_case(&self) -> Vec<Entry> {
+        let mut entries = self.mock.log().since(self.next_entry);
+        entries.retain(|entry| entry.id.as_ref().is_none_or(|id| id.case != FENCE));
+        entries
     }
 
     /// A case in this session.

@@ -1,66 +1,70 @@
-//! The clients that people really use.
+//! The clients that people really use, each as its makers ship it: one file for each
+//! family. `cargo xtask setup` installs them; one that is absent is a case that fails.
+//!
+//! Their requests carry ids where they can ([`crate::mock::access_log::RequestId`]).
+//! The SDKs' cannot: they are told apart by process, method, target and order, and in
+//! each case what the access log has got is held against what the client should have
+//! sent ([`Step`]) before the records are held against the log.
 
-use std::{
-    collections::HashMap,
-    io::Write as _,
-    path::PathBuf,
-    process::Stdio,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-};
+mod curl;
+mod held;
+mod installed;
+mod java;
+mod node;
+mod perl;
+mod python;
+mod rust;
+mod script;
+mod shell;
+mod wget;
+
+use std::collections::HashMap;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{
-    Entry, cases,
-    client::{HeldShell, Ran, find_program, find_python, run_client},
-    session::{Case, PATIENCE, child_sender},
-};
+use self::held::HeldClient;
+use super::{Entry, Group, cases, client::Ran, session::Case};
 use crate::{
     compare::{Expected, Sender},
-    mock::access_log::TOKEN_HEADER,
-    netns::Netns,
+    mock::{
+        access_log,
+        imds::{ROLE, TokenAnswer},
+    },
+    netns::IMDS_V4,
 };
 
-/// Calls of curl in the large case, half of them v1.
-const CALLS: u64 = 1_000;
-/// Loops that start them.
-const LOOPS: usize = 4;
+pub use self::installed::{find_program, find_python};
+pub(super) use self::script::{ScriptFile, script_file};
 
-pub(super) fn cases(cases: &mut Vec<Entry>, absent: &mut Vec<String>) {
-    cases.extend(cases![Shared:
-        curl_without_token_is_v1,
-        curl_with_token_is_v2,
-        curl_with_several_urls_is_a_record_for_each,
-        wget_is_captured,
-        python_http_client_is_captured,
-        python_urllib_is_captured,
-        scripts_above_a_caller_are_its_ancestors,
-        thousand_curl_calls_half_v1,
-    ]);
-    if find_program("bash").is_some() {
-        cases.extend(cases![Shared: bash_writing_line_by_line_is_captured]);
-    } else {
-        absent.push("bash_writing_line_by_line_is_captured: no bash".to_owned());
+pub(super) fn cases(group: Group) -> Vec<Entry> {
+    let mut cases = Vec::new();
+    cases.extend(curl::cases());
+    cases.extend(wget::cases());
+    cases.extend(shell::cases());
+    cases.extend(perl::cases());
+    cases.extend(python::cases());
+    cases.extend(node::cases());
+    cases.extend(java::cases());
+    cases.extend(rust::cases());
+    // Under emulation a thousand processes take minutes and show nothing more.
+    match group {
+        Group::All => cases.extend(cases![Shared: thousand_curl_calls_half_v1]),
+        _ => cases.extend(cases![Shared: hundred_curl_calls_half_v1]),
     }
+    cases
 }
 
+fn thousand_curl_calls_half_v1(case: &mut Case<'_>) -> Result<()> {
+    curl::calls_half_v1(case, 1_000)
+}
+
+fn hundred_curl_calls_half_v1(case: &mut Case<'_>) -> Result<()> {
+    curl::calls_half_v1(case, 100)
+}
+
+/// A URL with the id of a request.
 fn url(case: &str, number: u64) -> String {
-    format!("http://{IMDS}/latest/meta-data/ami-id?case={case}&n={number}")
-}
-
-const IMDS: &str = "169.254.169.254";
-/// No configuration, no progress, no proxy.
-const CURL: [&str; 4] = ["-q", "-s", "--noproxy", "*"];
-
-/// Runs curl; what it was answered is its output.
-fn curl(netns: &Netns, arguments: &[&str]) -> Result<Ran> {
-    let program = find_program("curl").context("this suite needs curl")?;
-    let arguments: Vec<&str> = CURL.iter().chain(arguments).copied().collect();
-    run_client(netns, &program, &arguments)
+    format!("http://{IMDS_V4}/latest/meta-data/ami-id?case={case}&n={number}")
 }
 
 /// As [`Case::of_sender`], for clients that this process launched itself.
@@ -89,241 +93,105 @@ fn with_secret_args(ran: Ran) -> Sender {
     }
 }
 
-fn curl_without_token_is_v1(case: &mut Case<'_>) -> Result<()> {
-    let ran = curl(&case.session.netns, &[&url(case.name, 1)])?;
-    let senders = HashMap::from([(1, ran.sender)]);
-    let expected = expect_from(case, &senders, 1)?;
-    case.verify(&expected)
+/// A request that a client must have sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Step {
+    method: String,
+    /// Path without its query, where ids are.
+    path: String,
+    /// It carried a token.
+    token: bool,
 }
 
-fn curl_with_token_is_v2(case: &mut Case<'_>) -> Result<()> {
-    let netns = &case.session.netns;
-    let put = curl(
-        netns,
-        &[
-            "-X",
-            "PUT",
-            "-H",
-            "X-aws-ec2-metadata-token-ttl-seconds: 60",
-            "-H",
-            &format!("X-Case: {}/1", case.name),
-            &format!("http://{IMDS}/latest/api/token"),
-        ],
-    )?;
-    let token = String::from_utf8(put.output.clone())?;
-    ensure!(token.len() == 56, "the mock gave no token");
-    let get = curl(
-        netns,
-        &[
-            "-H",
-            &format!("{TOKEN_HEADER}: {token}"),
-            &url(case.name, 2),
-        ],
-    )?;
-    let senders = HashMap::from([(1, put.sender), (2, with_secret_args(get))]);
-    let expected = expect_from(case, &senders, 2)?;
-    case.verify(&expected)
+/// What every client with ids sends: for a token, then without and with it.
+const AMI_ID: &str = "/latest/meta-data/ami-id";
+
+fn token_request() -> Step {
+    step("PUT", "/latest/api/token", false)
 }
 
-fn curl_with_several_urls_is_a_record_for_each(case: &mut Case<'_>) -> Result<()> {
-    let urls: Vec<String> = (1..=3).map(|number| url(case.name, number)).collect();
-    let ran = curl(&case.session.netns, &[&urls[0], &urls[1], &urls[2]])?;
-    let connections: Vec<u64> = case.entries(3)?.iter().map(|e| e.connection).collect();
+fn v1(path: &str) -> Step {
+    step("GET", path, false)
+}
+
+fn v2(path: &str) -> Step {
+    step("GET", path, true)
+}
+
+fn step(method: &str, path: &str, token: bool) -> Step {
+    Step {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        token,
+    }
+}
+
+/// A request for a token, one of v1 and one of v2.
+fn both_versions() -> Vec<Step> {
+    vec![token_request(), v1(AMI_ID), v2(AMI_ID)]
+}
+
+/// How SDKs get the credentials of the role: which there is, and then its own.
+fn credentials(request: fn(&str) -> Step) -> [Step; 2] {
+    let list = "/latest/meta-data/iam/security-credentials/";
+    [request(list), request(&format!("{list}{ROLE}"))]
+}
+
+/// Runs a client that sends `steps` one after the other, and holds log and records
+/// against them.
+fn run(case: &mut Case<'_>, client: HeldClient, steps: &[Step]) -> Result<()> {
+    run_until(case, client, "done", steps)
+}
+
+/// As [`run`], for a client whose last word is another.
+fn run_until(
+    case: &mut Case<'_>,
+    mut client: HeldClient,
+    last_word: &str,
+    steps: &[Step],
+) -> Result<()> {
+    let word = client.last_word()?;
     ensure!(
-        connections.iter().all(|one| *one == connections[0]),
-        "curl did not keep its connection: {connections:?}"
+        word == last_word,
+        "the client said `{word}`, not `{last_word}`"
     );
-    let senders = (1..=3).map(|number| (number, ran.sender.clone())).collect();
-    let expected = expect_from(case, &senders, 3)?;
-    case.verify(&expected)
+    // A client has the answers to all its requests before it says its last word.
+    let entries = case.session.requests_since_last_case();
+    let sent: Vec<Step> = entries.iter().map(Step::of).collect();
+    ensure!(
+        sent == steps,
+        "the client was to send {steps:?}, but the mock has got {sent:?}"
+    );
+    let sender = client.sender()?;
+    let expected: Vec<Expected> = entries
+        .iter()
+        .map(|entry| Expected::from_entry(entry, sender.clone()))
+        .collect();
+    case.verify(&expected)?;
+    client.finish()
 }
 
-fn wget_is_captured(case: &mut Case<'_>) -> Result<()> {
-    let program = find_program("wget").context("this suite needs wget")?;
-    let netns = &case.session.netns;
-    let v1 = run_client(
-        netns,
-        &program,
-        &["-q", "-O", "/dev/null", &url(case.name, 1)],
-    )?;
-    let header = format!("{TOKEN_HEADER}: {}", case.session.mock.imds().new_token());
-    let v2 = run_client(
-        netns,
-        &program,
-        &[
-            "-q",
-            "-O",
-            "/dev/null",
-            "--header",
-            &header,
-            &url(case.name, 2),
-        ],
-    )?;
-    let senders = HashMap::from([(1, v1.sender), (2, with_secret_args(v2))]);
-    let expected = expect_from(case, &senders, 2)?;
-    case.verify(&expected)
+/// As [`run`], while the mock answers requests for tokens otherwise.
+fn run_without_tokens(
+    case: &mut Case<'_>,
+    answer: TokenAnswer,
+    start: impl FnOnce(&Case<'_>) -> Result<HeldClient>,
+    last_word: &str,
+    steps: &[Step],
+) -> Result<()> {
+    let mock = case.session.mock.clone();
+    let _until_the_end = mock.imds().answer_tokens(answer);
+    let client = start(case)?;
+    run_until(case, client, last_word, steps)
 }
 
-fn python(case: &mut Case<'_>, script: &str, count: usize) -> Result<()> {
-    let program = find_python()?;
-    let file = script_file("client.py", script)?;
-    let arguments = [
-        // No site packages: several times faster under emulation.
-        "-S".to_owned(),
-        file.path.to_string_lossy().into_owned(),
-        case.name.to_owned(),
-    ];
-    let mut child = case
-        .session
-        .netns
-        .command(&program)
-        .args(&arguments)
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("cannot start python3")?;
-    let mut words = vec![program.to_string_lossy().into_owned()];
-    words.extend(arguments);
-    let sender = Sender {
-        lingers: true,
-        ..child_sender(child.id(), &program, words)
-    };
-    let outcome = (|| {
-        case.session
-            .mock
-            .log()
-            .wait_for(case.name, count, PATIENCE * 3);
-        let senders = (1..=count as u64)
-            .map(|number| (number, sender.clone()))
-            .collect();
-        let expected = expect_from(case, &senders, count)?;
-        case.verify(&expected)
-    })();
-    drop(child.stdin.take());
-    let status = child.wait()?;
-    outcome?;
-    ensure!(status.success(), "python3 ended with {status}");
-    Ok(())
-}
-
-fn python_http_client_is_captured(case: &mut Case<'_>) -> Result<()> {
-    python(case, include_str!("clients/http_client.py"), 5)
-}
-
-fn python_urllib_is_captured(case: &mut Case<'_>) -> Result<()> {
-    python(case, include_str!("clients/urllib_client.py"), 3)
-}
-
-fn bash_writing_line_by_line_is_captured(case: &mut Case<'_>) -> Result<()> {
-    let bash = find_program("bash").context("listed only where there is a bash")?;
-    let file = script_file(
-        "client.bash",
-        include_str!("clients/one_write_per_line.bash"),
-    )?;
-    let token = case.session.mock.imds().new_token();
-    let ran = run_client(
-        &case.session.netns,
-        &bash,
-        &[&file.path.to_string_lossy(), case.name, &token],
-    )?;
-    let sender = with_secret_args(ran);
-    let senders = HashMap::from([(1, sender.clone()), (2, sender)]);
-    let expected = expect_from(case, &senders, 2)?;
-    case.verify(&expected)
-}
-
-/// outer.sh runs inner.sh, which runs curl; each says its PID and waits at its end.
-fn scripts_above_a_caller_are_its_ancestors(case: &mut Case<'_>) -> Result<()> {
-    let shell = find_program("sh").context("this suite needs sh")?;
-    let curl = find_program("curl").context("this suite needs curl")?;
-    let inner = script_file(
-        "inner.sh",
-        &format!(
-            "echo $$\n{} {} '{}' >/dev/null &\necho $!\nwait\nread end\n",
-            curl.display(),
-            CURL.join(" ").replace('*', "'*'"),
-            url(case.name, 1)
-        ),
-    )?;
-    let outer = script_file(
-        "outer.sh",
-        &format!(
-            "echo $$\n{} {}\nread end\n",
-            shell.display(),
-            inner.path.display()
-        ),
-    )?;
-    let mut command = case.session.netns.command(&shell);
-    command.arg(&outer.path);
-    let held = HeldShell::start(command, 3)?;
-    let [outer_pid, inner_pid, curl_pid] = held.pids[..] else {
-        anyhow::bail!("the scripts said {:?}", held.pids);
-    };
-    ensure!(outer_pid == held.pid(), "outer.sh is not who was started");
-    let mut words = vec![curl.to_string_lossy().into_owned()];
-    words.extend(CURL.map(str::to_owned));
-    words.push(url(case.name, 1));
-    let senders = HashMap::from([(
-        1,
-        Sender {
-            above: vec![inner_pid, outer_pid, std::process::id()],
-            ..child_sender(curl_pid, &curl, words)
-        },
-    )]);
-    let expected = expect_from(case, &senders, 1)?;
-    case.verify(&expected)
-}
-
-/// Each call is a process of its own whose PID this process knows.
-fn thousand_curl_calls_half_v1(case: &mut Case<'_>) -> Result<()> {
-    let token = case.session.mock.imds().new_token();
-    let header = format!("{TOKEN_HEADER}: {token}");
-    let next = AtomicU64::new(1);
-    let senders = Mutex::new(HashMap::new());
-    let netns = &case.session.netns;
-    let name = case.name;
-    let call = || -> Result<()> {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number > CALLS {
-                return Ok(());
-            }
-            let url = url(name, number);
-            let sender = if number.is_multiple_of(2) {
-                with_secret_args(curl(netns, &["-H", &header, &url])?)
-            } else {
-                curl(netns, &[&url])?.sender
-            };
-            senders
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(number, sender);
+impl Step {
+    fn of(entry: &access_log::Entry) -> Self {
+        let target = String::from_utf8_lossy(&entry.target);
+        Self {
+            method: entry.method.clone(),
+            path: target.split('?').next().unwrap_or_default().to_owned(),
+            token: entry.had_token && !entry.empty_token,
         }
-    };
-    thread::scope(|scope| {
-        let loops: Vec<_> = (0..LOOPS).map(|_| scope.spawn(call)).collect();
-        loops
-            .into_iter()
-            .try_for_each(|one| one.join().expect("calling curl does not panic"))
-    })?;
-    let senders = senders.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let expected = expect_from(case, &senders, usize::try_from(CALLS)?)?;
-    case.verify(&expected)
-}
-
-/// A script in a directory of its own, removed when dropped.
-pub(super) struct ScriptFile {
-    /// Where it is.
-    pub(super) path: PathBuf,
-    _directory: tempfile::TempDir,
-}
-
-/// Writes a script.
-pub(super) fn script_file(name: &str, content: &str) -> Result<ScriptFile> {
-    let directory = tempfile::tempdir().context("make a temporary directory")?;
-    let path = directory.path().join(name);
-    std::fs::File::create(&path)?.write_all(content.as_bytes())?;
-    Ok(ScriptFile {
-        path,
-        _directory: directory,
-    })
+    }
 }
