@@ -18,7 +18,7 @@ use imds_analyzer_common::{loss::LossCause, record::FLAG_POSITION_UNCERTAIN};
 use crate::{
     chunk, globals, kernel, loss,
     segments::{OPAQUE, Segments, Walk},
-    socket::{Route, Socket, TCP_CLOSE, TCP_SYN_SENT},
+    socket::{Port, Route, Socket, TCP_CLOSE, TCP_SYN_SENT},
     stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN},
     task,
 };
@@ -51,16 +51,10 @@ struct Send {
     walk: Walk,
 }
 
-/// `tcp_sendmsg(sk, msg, size)` is entered.
+/// `tcp_sendmsg(sk, msg, size)` is entered, on a socket whose port may be watched.
 #[inline(always)]
-pub fn enter(socket: Socket, message: u64) {
-    let Ok(port) = socket.raw_port() else {
-        return;
-    };
-    let route = if port != 0 {
-        if !socket.may_be_watched() {
-            return;
-        }
+pub fn enter(socket: Socket, port: Port, message: u64) {
+    let route = if port.0 != 0 {
         socket.route()
     } else {
         fast_open_route(socket, message)

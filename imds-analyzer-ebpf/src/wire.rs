@@ -52,11 +52,15 @@ struct Segment {
 /// A packet leaves.
 #[inline(always)]
 pub fn egress(context: &SkBuffContext) {
-    let skb = context.as_ptr() as u64;
-    let Ok(socket) = kernel::read(skb, &globals::SKB_SK).map(Socket) else {
+    // SAFETY: the context is valid while the program runs. The kernel makes the
+    // field a load from the packet's socket, which every packet here has
+    // (net/core/filter.c, bpf_convert_ctx_access; kernel/bpf/cgroup.c).
+    let port = unsafe { (*context.skb.skb).remote_port };
+    if port & globals::OTHER_PORT_BITS.load() != 0 {
         return;
-    };
-    if socket.may_be_watched() {
+    }
+    let skb = context.as_ptr() as u64;
+    if let Ok(socket) = kernel::read(skb, &globals::SKB_SK).map(Socket) {
         // Not TCP, or cut short: nothing that a request could be in.
         let _ = watch(context, socket);
     }
