@@ -100,6 +100,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// Type information (raw BTF) of the running kernel, if it does not carry its own.
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+
     /// Show what the programs in the kernel log about themselves.
     #[arg(long)]
     pub debug_ebpf: bool,
@@ -108,7 +112,29 @@ pub struct RunArgs {
 /// Flags of `check`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
-pub struct CheckArgs {}
+pub struct CheckArgs {
+    /// Configuration [default: /etc/imds-analyzer/imds-analyzer.toml, if it exists].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Type information (raw BTF) of the running kernel, if it does not carry its own.
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+}
+
+impl CheckArgs {
+    /// The configuration in force: the file, then the flags.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn settings(&self) -> Result<Config, ConfigError> {
+        let file = Config::load(self.config.as_deref())?;
+        Ok(Config {
+            btf: self.btf.clone().or(file.btf),
+            ..file
+        })
+    }
+}
 
 impl RunArgs {
     /// The configuration in force: the file, then the flags.
@@ -125,6 +151,7 @@ impl RunArgs {
             format: self.format.unwrap_or(file.format),
             output: self.output.clone().unwrap_or(file.output),
             netns: self.netns.clone().or(file.netns),
+            btf: self.btf.clone().or(file.btf),
             ..file
         }
     }
@@ -187,16 +214,18 @@ mod tests {
     fn flags_win_over_the_file_and_the_file_over_the_defaults() {
         let file = Config::parse(
             Path::new("a.toml"),
-            "backend = 'kprobe'\nformat = 'aws'\noutput = '/a'\nnetns = '/n'\n",
+            "backend = 'kprobe'\nformat = 'aws'\noutput = '/a'\nnetns = '/n'\nbtf = '/b'\n",
         )
         .unwrap();
         assert_eq!(run("imds-analyzer run").over(file.clone()), file);
-        let line = "imds-analyzer run --backend cgroup --format text --output - --netns /m";
+        let line =
+            "imds-analyzer run --backend cgroup --format text --output - --netns /m --btf /c";
         let settings = run(line).over(file);
         assert_eq!(settings.backend, Backend::Cgroup);
         assert_eq!(settings.format, Format::Text);
         assert_eq!(settings.output, Output::Stdout);
         assert_eq!(settings.netns.as_deref(), Some(Path::new("/m")));
+        assert_eq!(settings.btf.as_deref(), Some(Path::new("/c")));
     }
 
     #[test]

@@ -72,10 +72,11 @@ impl Launch<'_> {
     pub fn start(&self, watch: impl Fn(&[u8]) + Send + 'static) -> Result<Analyzer> {
         let alone = self.backend.strip_suffix(ALONE);
         let mut configuration = tempfile::NamedTempFile::new()?;
-        writeln!(configuration, "{}", self.settings)?;
         if alone.is_some() {
             writeln!(configuration, "witness = false")?;
         }
+        // These may end with a table, which would swallow what follows.
+        writeln!(configuration, "{}", self.settings)?;
         let mut command = Command::new(self.program);
         command
             .args([

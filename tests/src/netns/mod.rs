@@ -30,6 +30,13 @@ pub const IMDS_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// Address of IMDS over IPv6 (the same chapter).
 pub const IMDS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254);
 
+/// Address of the ECS agent's credentials ("Task IAM role", Amazon ECS Developer Guide).
+pub const ECS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
+/// Addresses of the EKS Pod Identity Agent (Amazon EKS User Guide).
+pub const EKS_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 23);
+/// As [`EKS_V4`], over IPv6.
+pub const EKS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x23);
+
 /// A network namespace made by this process, holding nothing but `lo`.
 #[derive(Debug)]
 pub struct Netns {
@@ -39,7 +46,8 @@ pub struct Netns {
 }
 
 impl Netns {
-    /// Makes a namespace, brings its `lo` up and gives it both IMDS addresses.
+    /// Makes a namespace, brings its `lo` up and gives it the addresses of IMDS and of
+    /// what hands out credentials to containers.
     ///
     /// Clients inside connect from 127.0.0.1 and ::1, as server and client would
     /// otherwise share one address and each reply would look like a request's
@@ -185,19 +193,20 @@ fn enter(namespace: i32) -> io::Result<()> {
 fn configure() -> Result<()> {
     let mut rtnetlink = Rtnetlink::open().context("rtnetlink")?;
     rtnetlink.loopback_up().context("lo up")?;
-    let v4 = IpAddr::V4(IMDS_V4);
-    let v6 = IpAddr::V6(IMDS_V6);
-    for address in [v4, v6] {
+    let v4 = [IMDS_V4, ECS, EKS_V4].map(IpAddr::V4);
+    let v6 = [IMDS_V6, EKS_V6].map(IpAddr::V6);
+    for address in v4.into_iter().chain(v6) {
         rtnetlink
             .add_address(address)
             .with_context(|| format!("add {address} to lo"))?;
+        let source = match address {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        rtnetlink
+            .set_local_source(address, source)
+            .with_context(|| format!("source of connections to {address}"))?;
     }
-    rtnetlink
-        .set_local_source(v4, IpAddr::V4(Ipv4Addr::LOCALHOST))
-        .context("source of connections to the IPv4 address")?;
-    rtnetlink
-        .set_local_source(v6, IpAddr::V6(Ipv6Addr::LOCALHOST))
-        .context("source of connections to the IPv6 address")?;
     // Both halves of TCP Fast Open; the default is the client's alone.
     std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "3").context("enable TCP Fast Open")?;
     Ok(())

@@ -11,6 +11,7 @@ mod failing;
 mod framing;
 mod owners;
 mod segments;
+mod services;
 mod spelling;
 mod sys;
 mod wire;
@@ -34,6 +35,7 @@ fn scenarios() -> impl Iterator<Item = &'static (&'static str, Scenario)> {
         failing::SCENARIOS,
         owners::SCENARIOS,
         connections::SCENARIOS,
+        services::SCENARIOS,
     ]
     .into_iter()
     .flatten()

@@ -7,7 +7,9 @@
 
 mod client;
 mod connections;
+mod destinations;
 mod framing;
+mod kernel_types;
 mod lifecycle;
 mod owners;
 mod real_clients;
@@ -103,6 +105,8 @@ fn entries(group: Group) -> (Vec<Entry>, Vec<String>) {
         connections::cases(&mut cases, &mut absent);
         cases.extend(owners::cases());
         cases.extend(lifecycle::cases());
+        cases.extend(destinations::cases());
+        cases.extend(kernel_types::cases());
     }
     if group != Group::Senders {
         cases.extend(real_clients::cases(group));

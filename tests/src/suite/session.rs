@@ -338,6 +338,7 @@ impl Case<'_> {
                     || record.backend != self.session.backend()
                     || record.port != 80
                     || !addresses.contains(&record.ip)
+                    || record.service.as_deref() != Some("imds")
             })
             .map(|record| {
                 format!(
