@@ -44,7 +44,10 @@ pub enum KernelTypesError {
         path: PathBuf,
     },
     /// It lacks what every backend needs.
-    #[error("no backend can do with the type information {}: {source}", path.display())]
+    #[error(
+        "no backend can do with the type information {}: {source}; --btf names another file",
+        path.display()
+    )]
     Unusable {
         /// The file.
         path: PathBuf,
