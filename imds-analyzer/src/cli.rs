@@ -229,11 +229,28 @@ mod tests {
     }
 
     #[test]
+    fn check_reads_the_same_configuration_as_run() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "btf = '/a'\n").unwrap();
+        let path = file.path().display();
+        let btf = |line: &str| {
+            let line = format!("imds-analyzer check --config {path}{line}");
+            match Cli::try_parse_from(line.split(' ')).unwrap().command {
+                Command::Check(args) => args.settings().unwrap().btf,
+                Command::Run(_) => panic!("check was asked for"),
+            }
+        };
+        assert_eq!(btf("").as_deref(), Some(Path::new("/a")));
+        assert_eq!(btf(" --btf /b").as_deref(), Some(Path::new("/b")));
+    }
+
+    #[test]
     fn wrong_usage_exits_with_2() {
         for line in [
             "imds-analyzer",
             "imds-analyzer run --backend magic",
             "imds-analyzer run --format auto",
+            "imds-analyzer run --output=",
             "imds-analyzer run --frobnicate",
             "imds-analyzer look",
         ] {
