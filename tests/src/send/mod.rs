@@ -7,9 +7,11 @@
 //! knows it when the analyzer looks.
 
 mod connections;
+mod conversation;
 mod failing;
 mod framing;
 mod owners;
+mod rings;
 mod segments;
 mod spelling;
 mod sys;
@@ -19,7 +21,7 @@ use std::io::{self, BufRead as _, Read as _, Write as _};
 
 use anyhow::{Context as _, Result};
 
-pub use self::{owners::OTHER_USER, wire::Wire};
+pub use self::{owners::OTHER_USER, rings::ring_has_zero_copy, wire::Wire};
 use crate::netns::require_private;
 
 /// What a sender can do, by name.
@@ -34,6 +36,8 @@ fn scenarios() -> impl Iterator<Item = &'static (&'static str, Scenario)> {
         failing::SCENARIOS,
         owners::SCENARIOS,
         connections::SCENARIOS,
+        conversation::SCENARIOS,
+        rings::SCENARIOS,
     ]
     .into_iter()
     .flatten()

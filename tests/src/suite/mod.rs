@@ -7,10 +7,14 @@
 
 mod client;
 mod connections;
+mod conversation;
+mod exceptions;
+mod features;
 mod framing;
 mod lifecycle;
 mod owners;
 mod real_clients;
+mod rings;
 mod schema;
 mod secrets;
 mod sends;
@@ -22,11 +26,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use self::session::{Case, Session, Setup, defects_of_run};
-use crate::{
-    analyzer::{ALONE, Finished},
-    canary,
+use self::{
+    exceptions::Fate,
+    session::{Case, Session, Setup, defects_of_run},
 };
+use crate::{analyzer::Finished, canary};
 
 pub use self::{
     client::{Ran, run_client},
@@ -74,15 +78,6 @@ macro_rules! cases {
 }
 use cases;
 
-/// Cases that a hook on `tcp_sendmsg` cannot pass by itself, because the bytes never
-/// pass there; and one that is slow and shows nothing more then.
-const NOT_ALONE: [&str; 4] = [
-    "sendfile_is_captured",
-    "splice_is_captured",
-    "multipath_tcp_is_captured",
-    "thousand_curl_calls_half_v1",
-];
-
 /// What came of a suite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -92,15 +87,16 @@ pub struct Summary {
     pub failed: usize,
 }
 
-/// All cases of `group` that this machine can run, and why it can't run the others.
-fn entries(group: Group) -> (Vec<Entry>, Vec<String>) {
+/// All cases of `group`.
+fn entries(group: Group) -> Vec<Entry> {
     let mut cases = Vec::new();
-    let mut absent = Vec::new();
     if group != Group::Clients {
         cases.extend(spelling::cases());
         cases.extend(framing::cases());
         cases.extend(sends::cases());
-        connections::cases(&mut cases, &mut absent);
+        cases.extend(rings::cases());
+        cases.extend(connections::cases());
+        cases.extend(conversation::cases());
         cases.extend(owners::cases());
         cases.extend(lifecycle::cases());
     }
@@ -118,16 +114,14 @@ fn entries(group: Group) -> (Vec<Entry>, Vec<String>) {
             run: Run::Afterwards(no_secret),
         },
     ]);
-    (cases, absent)
+    cases
 }
 
-/// Names of the cases, those that can't run here with the reason.
+/// Names of the cases.
 pub fn list(group: Group) -> Vec<String> {
-    let (cases, absent) = entries(group);
-    cases
+    entries(group)
         .iter()
         .map(|case| case.name.to_owned())
-        .chain(absent)
         .collect()
 }
 
@@ -138,10 +132,10 @@ pub fn list(group: Group) -> Vec<String> {
 ///
 /// If nothing matches the filter.
 pub fn run(setup: &Setup, group: Group, filter: Option<&str>) -> Result<Summary> {
-    let (cases, absent) = entries(group);
-    let mut chosen: Vec<Entry> = cases
+    let mut chosen: Vec<Entry> = entries(group)
         .into_iter()
         .filter(|case| filter.is_none_or(|filter| case.name.contains(filter)))
+        .filter(|case| !exceptions::is_left_out(case.name, &setup.backend))
         .collect();
     if !chosen.iter().any(|case| matches!(case.run, Run::Shared(_))) {
         // There will be nothing for these to look at.
@@ -150,22 +144,21 @@ pub fn run(setup: &Setup, group: Group, filter: Option<&str>) -> Result<Summary>
     if chosen.is_empty() {
         bail!("no case matches the filter");
     }
+    for name in exceptions::left_out(&setup.backend) {
+        println!("left out with {}: {name}", setup.backend);
+    }
     let mut summary = Summary::default();
-    // What a case needs is part of what the machine must have.
-    let alone = setup.backend.ends_with(ALONE);
-    let left_out = |case: &str| alone && NOT_ALONE.iter().any(|name| case.starts_with(name));
-    for reason in absent.into_iter().filter(|reason| !left_out(reason)) {
-        println!("FAIL    0.00s {reason}");
-        summary.failed += 1;
-    }
-    if alone {
-        chosen.retain(|case| !left_out(case.name));
-        println!("left out without a witness: {}", NOT_ALONE.join(", "));
-    }
     let mut shared = Shared::default();
     for case in chosen {
         let began = Instant::now();
-        let outcome = shared.run(setup, &case);
+        let outcome = match exceptions::fate(case.name) {
+            Ok(Fate::Runs) => shared.run(setup, &case),
+            Ok(Fate::Absent(why)) => {
+                println!("absent        {}: {why}", case.name);
+                continue;
+            }
+            Err(error) => Err(error),
+        };
         let took = began.elapsed();
         match outcome {
             Ok(()) => summary.passed += 1,
