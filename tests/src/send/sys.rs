@@ -241,6 +241,20 @@ fn poll(
 
 /// `tcpi_options` of a connection (`include/uapi/linux/tcp.h`).
 pub(super) fn tcp_options(socket: &impl AsRawFd) -> io::Result<u8> {
+    // struct tcp_info: state, ca_state, retransmits, probes, backoff, options.
+    tcp_info(socket).map(|info| info[5])
+}
+
+/// `tcpi_total_retrans` of a connection: segments that were sent again.
+pub(super) fn retransmissions(socket: &impl AsRawFd) -> io::Result<u32> {
+    // struct tcp_info: eight bytes, then numbers of four, of which it is the 24th.
+    let info = tcp_info(socket)?;
+    Ok(u32::from_ne_bytes([
+        info[100], info[101], info[102], info[103],
+    ]))
+}
+
+fn tcp_info(socket: &impl AsRawFd) -> io::Result<[u8; 256]> {
     let mut info = [0u8; 256];
     let mut length = info.len() as libc::socklen_t;
     // SAFETY: the pointer and length are those of `info`.
@@ -253,8 +267,7 @@ pub(super) fn tcp_options(socket: &impl AsRawFd) -> io::Result<u8> {
             &raw mut length,
         )
     })?;
-    // struct tcp_info: state, ca_state, retransmits, probes, backoff, options.
-    Ok(info[5])
+    Ok(info)
 }
 
 /// Forks. The child runs `work` and ends with 0, or with 1 if it fails.

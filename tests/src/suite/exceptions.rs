@@ -81,6 +81,13 @@ const NEEDS: &[Need] = &[
         }],
         vm_only: false,
     },
+    Need {
+        case: "retransmitted_requests_are_recorded_once",
+        what: "netem on a veth pair",
+        exists: features::netem,
+        absent: &[],
+        vm_only: true,
+    },
 ];
 
 /// What a case needs of the kernel.

@@ -4,6 +4,8 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
+use crate::netns::{Cable, Impairment};
+
 /// Major and minor version of the running kernel.
 ///
 /// # Errors
@@ -33,6 +35,17 @@ pub(super) fn multipath_tcp() -> bool {
     // SAFETY: the descriptor was made above.
     unsafe { libc::close(fd) };
     true
+}
+
+/// The queueing discipline netem.
+pub(super) fn netem() -> bool {
+    const NOTHING: Impairment = Impairment {
+        loss: 0,
+        duplicate: 0,
+        reorder: 0,
+        delay_us: 0,
+    };
+    Cable::new().is_ok_and(|cable| cable.client.impair(NOTHING).is_ok())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! record" is an event and not a matter of waiting. A case that fails gets a new
 //! session for those after it.
 
+mod apart;
 mod client;
 mod connections;
 mod conversation;
@@ -97,6 +98,7 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(rings::cases());
         cases.extend(connections::cases());
         cases.extend(conversation::cases());
+        cases.extend(apart::cases());
         cases.extend(owners::cases());
         cases.extend(lifecycle::cases());
     }
