@@ -10,6 +10,7 @@ mod apart;
 mod connections;
 mod conversation;
 mod failing;
+mod faults;
 mod framing;
 mod owners;
 mod rings;
@@ -39,6 +40,7 @@ fn scenarios() -> impl Iterator<Item = &'static (&'static str, Scenario)> {
         spelling::SCENARIOS,
         segments::SCENARIOS,
         failing::SCENARIOS,
+        faults::SCENARIOS,
         owners::SCENARIOS,
         connections::SCENARIOS,
         conversation::SCENARIOS,

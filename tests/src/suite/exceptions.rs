@@ -45,7 +45,13 @@ const UNKNOWN: &[(&str, &[&str])] = &[
 ];
 
 /// As [`UNKNOWN`], for a hook without a witness on the wire.
-const UNKNOWN_ALONE: &[(&str, &[&str])] = &[];
+const UNKNOWN_ALONE: &[(&str, &[&str])] = &[
+    (
+        "memory_gone_without_a_witness_is_counted",
+        &["bytes_missing"],
+    ),
+    ("pages_without_a_witness_are_counted", &["bytes_missing"]),
+];
 
 /// Cases that a hook on `tcp_sendmsg` cannot pass by itself, because the bytes never
 /// pass there, or not as memory that a program can read; and one that is slow and
@@ -55,8 +61,26 @@ const NOT_ALONE: &[&str] = &[
     "splice_is_captured",
     "io_uring_registered_buffers_are_captured",
     "thousand_segments_are_one_request",
+    "memory_gone_when_the_send_returns_is_seen_on_the_wire",
+    "ends_that_a_kretprobe_missed_are_seen_on_the_wire",
     "multipath_tcp_is_captured",
     "thousand_curl_calls_half_v1",
+];
+
+/// Cases that exist only with these backends.
+const ONLY_WITH: &[(&str, &[&str])] = &[
+    (
+        "memory_gone_without_a_witness_is_counted",
+        &["fentry-alone", "kprobe-alone"],
+    ),
+    (
+        "pages_without_a_witness_are_counted",
+        &["fentry-alone", "kprobe-alone"],
+    ),
+    (
+        "ends_that_a_kretprobe_missed_are_counted",
+        &["kprobe-alone"],
+    ),
 ];
 
 /// Cases that need what not every kernel has, and where it is known to be missing.
@@ -158,16 +182,10 @@ pub(super) fn in_vm() -> bool {
 
 /// Whether a case is left out with `backend`, because it shows nothing there.
 pub(super) fn is_left_out(case: &str, backend: &str) -> bool {
-    backend.ends_with(ALONE) && NOT_ALONE.contains(&case)
-}
-
-/// The cases that are left out with `backend`.
-pub(super) fn left_out(backend: &str) -> &'static [&'static str] {
-    if backend.ends_with(ALONE) {
-        NOT_ALONE
-    } else {
-        &[]
-    }
+    let elsewhere = ONLY_WITH
+        .iter()
+        .any(|(name, backends)| *name == case && !backends.contains(&backend));
+    elsewhere || (backend.ends_with(ALONE) && NOT_ALONE.contains(&case))
 }
 
 /// Whether a record of `case` may say `unknown` for that reason.
@@ -196,6 +214,7 @@ mod tests {
             .chain(UNKNOWN_ALONE)
             .map(|(name, _)| *name)
             .chain(NEEDS.iter().map(|need| need.case))
+            .chain(ONLY_WITH.iter().map(|(name, _)| *name))
             .chain(NOT_ALONE.iter().copied());
         for name in excused {
             assert!(cases.contains(&name), "there is no case {name}");
