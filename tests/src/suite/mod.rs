@@ -6,6 +6,7 @@
 //! session for those after it.
 
 mod apart;
+mod case;
 mod client;
 mod connections;
 mod conversation;
