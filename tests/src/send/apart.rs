@@ -1,10 +1,16 @@
 //! Senders that are apart from the server: in other namespaces, on a bad network.
 
-use std::{ffi::CStr, io, ptr};
+use std::{
+    ffi::CStr,
+    io,
+    net::{IpAddr, SocketAddr},
+    ptr,
+};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Scenario, fact, sys, wire::Wire};
+use crate::netns::IMDS_V6;
 
 pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
     ("other_namespaces", other_namespaces),
@@ -16,25 +22,27 @@ const RETRANSMISSIONS: u32 = 6;
 /// Most requests that are sent to get there.
 const MOST_REQUESTS: u64 = 400;
 
-/// Number 1 by this process, 2 and 3 by a child that is PID 1 of a PID namespace and
-/// has mounts of its own.
+/// Number 1 by this process, 2 to 5 by a child that is PID 1 of a PID namespace and
+/// has mounts of its own, the last two over IPv6.
 fn other_namespaces(wire: &Wire) -> Result<()> {
     let mut connection = wire.connect()?;
     connection.exchange(&wire.get(1, ""))?;
-    let heads = [wire.get(2, ""), wire.get_v2(3)];
+    let addresses = [wire.destination, SocketAddr::new(IpAddr::V6(IMDS_V6), 80)];
     // SAFETY: no pointers; this process has one thread.
     let made = unsafe { libc::unshare(libc::CLONE_NEWPID | libc::CLONE_NEWNS) };
     ensure!(made == 0, "unshare: {}", io::Error::last_os_error());
     let child = sys::fork(|| {
         ensure!(std::process::id() == 1, "not the first of its namespace");
         mount_own_proc()?;
-        let mut connection = wire.connect()?;
-        for head in &heads {
-            connection.exchange(head)?;
+        for (destination, number) in addresses.into_iter().zip([2, 4]) {
+            let case = wire.case.clone();
+            let mut connection = Wire { case, destination }.connect()?;
+            connection.exchange(&wire.get(number, ""))?;
+            connection.exchange(&wire.get_v2(number + 1))?;
         }
         sys::linger()
     })?;
-    for number in [2, 3] {
+    for number in 2..=5 {
         fact(&format!("pid.{number}"), child)?;
     }
     Ok(())

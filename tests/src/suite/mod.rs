@@ -102,8 +102,8 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(conversation::cases());
         cases.extend(apart::cases());
         cases.extend(owners::cases());
-        cases.extend(lifecycle::cases());
         cases.extend(losses::cases());
+        cases.extend(lifecycle::cases());
     }
     if group != Group::Senders {
         cases.extend(real_clients::cases(group));
