@@ -19,7 +19,7 @@ use imds_analyzer_common::{
     },
 };
 
-use crate::{kernel, loss, socket::Route, socket::Socket, stream::Stream, task};
+use crate::{globals, kernel, loss, socket::Route, socket::Socket, stream::Stream, task};
 
 /// The ring buffer; the daemon sets its size.
 #[map]
@@ -39,6 +39,10 @@ pub trait Source {
     /// # Safety
     /// `to` must be valid for writes of `len` bytes, and `len` not be 0.
     unsafe fn copy(&self, to: *mut u8, len: u32, from: u64) -> i64;
+
+    /// Whether what cannot be copied from here will be seen on the wire. If not,
+    /// it is lost.
+    fn has_witness(&self) -> bool;
 }
 
 /// Memory of the running task, or of the kernel itself.
@@ -60,6 +64,27 @@ impl Source for Memory {
                 Self::Kernel => bpf_probe_read_kernel(to, len, from),
             }
         }
+    }
+
+    #[inline(always)]
+    fn has_witness(&self) -> bool {
+        globals::WIRE_HOOKED.load() != 0
+    }
+}
+
+/// The running task's arguments, which nobody else sees.
+struct Arguments;
+
+impl Source for Arguments {
+    #[inline(always)]
+    unsafe fn copy(&self, to: *mut u8, len: u32, from: u64) -> i64 {
+        // SAFETY: as for the memory that they are in.
+        unsafe { Memory::User.copy(to, len, from) }
+    }
+
+    #[inline(always)]
+    fn has_witness(&self) -> bool {
+        false
     }
 }
 
@@ -85,7 +110,8 @@ pub fn header(socket: Socket, stream: &Stream, route: &Route, time_ns: u64) -> R
 
 /// Emits `len` bytes at `from`, at most [`MAX_CHUNK`].
 ///
-/// Returns whether they are in the ring buffer; if not, the loss was counted.
+/// Returns whether they are in the ring buffer. If not, and no witness will see
+/// them, the loss was counted, and bytes that could not be read are marked.
 #[inline(always)]
 pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u32) -> bool {
     header.length = len;
@@ -96,15 +122,16 @@ pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u3
         513..=4096 => emit_class::<4096, S>(header, source, from, len),
         _ => emit_class::<MAX_CHUNK, S>(header, source, from, len),
     };
-    if outcome == UNREADABLE {
+    if outcome == UNREADABLE && !source.has_witness() {
         loss::count(LossCause::Unreadable);
     }
-    outcome != NO_ROOM
+    outcome == WHOLE
 }
 
 /// [`emit_class`]: all of it is in the ring buffer.
 const WHOLE: u32 = 0;
-/// [`emit_class`]: a mark is there instead, because the source could not be read.
+/// [`emit_class`]: the source could not be read. A mark is in the ring buffer
+/// instead, unless a witness will see the bytes.
 const UNREADABLE: u32 = 1;
 /// [`emit_class`]: nothing is there.
 const NO_ROOM: u32 = 2;
@@ -127,8 +154,12 @@ fn emit_class<const N: usize, S: Source>(
     let len = (black_box(len).wrapping_sub(1) & (N as u32 - 1)) + 1;
     // SAFETY: `to` is a reservation of the size of a Slot, and `len` is in 1..=N.
     unsafe {
-        ptr::write(&raw mut (*to).header, *header);
+        ptr::copy_nonoverlapping(header, &raw mut (*to).header, 1);
         if source.copy((&raw mut (*to).payload).cast(), len, from) != 0 {
+            if source.has_witness() {
+                slot.discard(0);
+                return UNREADABLE;
+            }
             (*to).header.captured = 0;
             (*to).header.missing = MISSING_UNREADABLE;
             slot.submit(0);
@@ -164,9 +195,9 @@ pub fn emit_process(header: &mut RecordHeader) {
         header.missing = MISSING_NOTHING;
         // Without them /proc is asked; that is no loss of a request.
         let _ = if taken <= 512 {
-            emit_class::<512, Memory>(header, &Memory::User, start, taken)
+            emit_class::<512, Arguments>(header, &Arguments, start, taken)
         } else {
-            emit_class::<MAX_ARGS, Memory>(header, &Memory::User, start, taken)
+            emit_class::<MAX_ARGS, Arguments>(header, &Arguments, start, taken)
         };
     }
     emit_ancestors(header);
@@ -204,7 +235,7 @@ fn emit_ancestors(header: &mut RecordHeader) {
     header.captured = header.length;
     header.missing = MISSING_NOTHING;
     // SAFETY: the slot begins with a header.
-    unsafe { ptr::write(&raw mut (*to).header, *header) };
+    unsafe { ptr::copy_nonoverlapping(header, &raw mut (*to).header, 1) };
     slot.submit(0);
 }
 

@@ -37,6 +37,11 @@ impl Source for Packet<'_> {
         // SAFETY: the caller vouches for `to`; the helper checks the range.
         unsafe { bpf_skb_load_bytes(self.0.as_ptr(), from as u32, to.cast(), len) }
     }
+
+    #[inline(always)]
+    fn has_witness(&self) -> bool {
+        false
+    }
 }
 
 /// What a TCP segment says of itself.
@@ -73,10 +78,13 @@ fn watch(context: &SkBuffContext, socket: Socket) -> Option<()> {
         return None;
     }
     let route = socket.route()?;
+    if segment.is_syn
+        && stream::get(socket).is_none_or(|stream| stream.is_before_syn(segment.sequence))
+    {
+        stream::begin(socket)?;
+    }
     let stream = match stream::get(socket) {
         Some(stream) => stream,
-        // The SYN of a stream whose connect was not seen.
-        None if segment.is_syn => return None,
         None => stream::join(socket, segment.sequence)?,
     };
     if segment.is_syn {

@@ -51,6 +51,7 @@ pub struct Analyzer {
     output: Option<PathBuf>,
     ready_after: Duration,
     backend: String,
+    has_witness: bool,
 }
 
 /// What a stopped analyzer has left.
@@ -116,6 +117,7 @@ impl Launch<'_> {
             output: self.output.map(Path::to_owned),
             ready_after: Duration::ZERO,
             backend: String::new(),
+            has_witness: false,
         };
         analyzer.await_ready(began)?;
         Ok(analyzer)
@@ -143,12 +145,18 @@ impl Analyzer {
             .find(|word| ["fentry", "kprobe", "cgroup"].contains(word))
             .with_context(|| format!("the line with `ready` names no backend: {line}"))?
             .to_owned();
+        self.has_witness = line.contains("with a witness");
         Ok(())
     }
 
     /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it says that it has a witness on the wire beside its hooks.
+    pub fn has_witness(&self) -> bool {
+        self.has_witness
     }
 
     /// Time from its start until it said that it was ready.

@@ -63,6 +63,10 @@ enum Command {
         /// Destination.
         #[arg(long, value_name = "IP:PORT", default_value = "169.254.169.254:80")]
         addr: SocketAddr,
+        /// The network namespace that this one is joined to, by a veth pair and
+        /// nothing else.
+        #[arg(long, value_name = "PATH")]
+        joined_to: Option<PathBuf>,
     },
     /// Show the analyzer catching real clients, in a namespace of its own.
     Demo {
@@ -150,12 +154,14 @@ fn run(command: Command) -> Result<()> {
             scenario,
             case,
             addr,
+            joined_to,
         } => send::run(
             &scenario,
             &Wire {
                 case,
                 destination: addr,
             },
+            joined_to.as_deref(),
         ),
         Command::Demo { analyzer } => demo::run(&analyzer),
     }

@@ -9,7 +9,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use aya_log_ebpf::info;
 
 use crate::{
-    chunk,
+    chunk, kernel,
     socket::{Socket, TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT},
     stream::{self, ORIGIN_ESTABLISHED, ORIGIN_UNKNOWN},
 };
@@ -60,11 +60,11 @@ fn established(socket: Socket) {
 #[inline(always)]
 fn closed(socket: Socket) {
     if let Some(stream) = stream::get(socket)
-        && stream.closed == 0
+        && stream.closed_ns == 0
         && let Some(route) = socket.route()
     {
         info!((), "stream closed");
-        stream.closed = 1;
+        stream.closed_ns = kernel::boottime_ns();
         chunk::emit_closed(socket, stream, &route);
     }
 }

@@ -38,12 +38,15 @@ impl RunningSender {
         destination: SocketAddr,
     ) -> Result<Self> {
         let program = own_program()?;
-        let args = [
+        let mut args = vec![
             "send".to_owned(),
             format!("--scenario={scenario}"),
             format!("--case={case}"),
             format!("--addr={destination}"),
         ];
+        if let Some(peer) = netns.peer_path() {
+            args.push(format!("--joined-to={}", peer.display()));
+        }
         let mut child = netns
             .command(&program)
             .args(&args)
