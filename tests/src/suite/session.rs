@@ -14,8 +14,7 @@ pub use super::case::Case;
 use crate::{
     analyzer::{ALONE, Analyzer, Finished, Launch},
     compare::Sender,
-    mock::Mock,
-    mock::access_log::Entry,
+    mock::{Mock, access_log::Entry},
     netns::{IMDS_V4, Netns},
     record::{Line, defects},
 };
