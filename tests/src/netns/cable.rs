@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
-    IMDS_V4, IMDS_V6, Impairment, Netns, make,
+    ECS, EKS_V4, EKS_V6, IMDS_V4, IMDS_V6, Impairment, Netns, make,
     rtnetlink::{LOOPBACK, Rtnetlink},
 };
 
@@ -23,8 +23,8 @@ const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x253);
 const PREFIX_V4: u8 = 30;
 const PREFIX_V6: u8 = 64;
 
-/// A client's namespace, and a server's that has both IMDS addresses. Nothing else
-/// is connected to either.
+/// A client's namespace, and a server's that has both IMDS addresses, and for itself
+/// those of the other services that the mock is. Nothing else is connected to either.
 #[derive(Debug)]
 pub struct Cable {
     /// Has an address of its own.
@@ -52,7 +52,16 @@ impl Cable {
             client: Netns::of(Arc::clone(&client), Some(Arc::clone(&server)))?,
             server: Netns::of(Arc::clone(&server), Some(client))?,
         };
-        in_namespace(&server, || configure([IMDS_V4.into(), IMDS_V6.into()]))?;
+        in_namespace(&server, || {
+            configure([IMDS_V4.into(), IMDS_V6.into()])?;
+            let mut rtnetlink = Rtnetlink::open()?;
+            for address in [ECS.into(), EKS_V4.into(), EKS_V6.into()] {
+                rtnetlink
+                    .add_local_address(address)
+                    .with_context(|| format!("add {address} to lo"))?;
+            }
+            Ok(())
+        })?;
         Ok(cable)
     }
 }
