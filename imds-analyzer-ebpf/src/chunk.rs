@@ -14,12 +14,11 @@ use aya_ebpf::{
 use imds_analyzer_common::{
     loss::LossCause,
     record::{
-        AncestorFacts, FLAG_MORE_ANCESTORS, KIND_ANCESTORS, KIND_ARGS, KIND_CHUNK, KIND_CLOSED,
-        MAX_ANCESTORS, MAX_ARGS, MAX_CHUNK, MISSING_NOTHING, MISSING_UNREADABLE, RecordHeader,
+        KIND_CHUNK, KIND_CLOSED, MAX_CHUNK, MISSING_NOTHING, MISSING_UNREADABLE, RecordHeader,
     },
 };
 
-use crate::{kernel, loss, socket::Route, socket::Socket, stream::Stream, task};
+use crate::{kernel, loss, socket::Route, socket::Socket, stream::Stream};
 
 /// The ring buffer; the daemon sets its size.
 #[map]
@@ -27,9 +26,11 @@ static CHUNKS: RingBuf = RingBuf::with_byte_size(4 * 1024 * 1024, 0);
 
 /// A record as it lies in the ring buffer.
 #[repr(C)]
-struct Slot<const N: usize> {
-    header: RecordHeader,
-    payload: [u8; N],
+pub struct Slot<T> {
+    /// What it is.
+    pub header: RecordHeader,
+    /// What belongs to it.
+    pub payload: T,
 }
 
 /// Where a chunk's bytes are copied from.
@@ -107,19 +108,20 @@ const WHOLE: u32 = 0;
 /// [`emit_class`]: a mark is there instead, because the source could not be read.
 const UNREADABLE: u32 = 1;
 /// [`emit_class`]: nothing is there.
-const NO_ROOM: u32 = 2;
+pub const NO_ROOM: u32 = 2;
 
+/// Emits `len` bytes at `from`, at most `N`, in a slot that has room for `N`.
 #[inline(always)]
-fn emit_class<const N: usize, S: Source>(
+pub fn emit_class<const N: usize, S: Source>(
     header: &RecordHeader,
     source: &S,
     from: u64,
     len: u32,
 ) -> u32 {
-    let Some(mut slot) = reserve::<Slot<N>>() else {
+    let Some(mut slot) = reserve::<Slot<[u8; N]>>() else {
         return NO_ROOM;
     };
-    let to: *mut Slot<N> = slot.as_mut_ptr();
+    let to: *mut Slot<[u8; N]> = slot.as_mut_ptr();
     // For a `len` in 1..=N, which it is, this changes nothing. It shows that to
     // the verifier, which has lost track of the comparisons that led here; the
     // compiler has not and would drop it, but for the black box.
@@ -137,75 +139,6 @@ fn emit_class<const N: usize, S: Source>(
     }
     slot.submit(0);
     WHOLE
-}
-
-/// Emits who the running task is: its arguments and its ancestors. A request is
-/// small and its process may be gone before anybody looks into `/proc`.
-///
-/// `header` names the task; it is changed.
-#[inline(always)]
-pub fn emit_process(header: &mut RecordHeader) {
-    header.position = 0;
-    let (start, len) = task::args();
-    if len != 0 {
-        header.kind = KIND_ARGS;
-        // Longer than what is taken of it: the daemon sees the difference.
-        header.length = if len > u64::from(u32::MAX) {
-            u32::MAX
-        } else {
-            len as u32
-        };
-        let taken = if len > MAX_ARGS as u64 {
-            MAX_ARGS as u32
-        } else {
-            len as u32
-        };
-        header.captured = taken;
-        header.missing = MISSING_NOTHING;
-        // Without them /proc is asked; that is no loss of a request.
-        let _ = if taken <= 512 {
-            emit_class::<512, Memory>(header, &Memory::User, start, taken)
-        } else {
-            emit_class::<MAX_ARGS, Memory>(header, &Memory::User, start, taken)
-        };
-    }
-    emit_ancestors(header);
-    header.kind = KIND_CHUNK;
-    header.flags &= !FLAG_MORE_ANCESTORS;
-}
-
-#[inline(always)]
-fn emit_ancestors(header: &mut RecordHeader) {
-    const LEN: usize = MAX_ANCESTORS * size_of::<AncestorFacts>();
-    let Some(mut slot) = reserve::<Slot<LEN>>() else {
-        return;
-    };
-    let to: *mut Slot<LEN> = slot.as_mut_ptr();
-    let mut leader = task::parent(task::sender(task::current()));
-    let mut count = 0;
-    for index in 0..MAX_ANCESTORS {
-        // SAFETY: `index` is below MAX_ANCESTORS, so this lies within the slot,
-        // and any bytes make the facts of an ancestor.
-        let facts = unsafe {
-            let all: *mut AncestorFacts = (&raw mut (*to).payload).cast();
-            &mut *all.add(index)
-        };
-        if !task::note_ancestor(facts, leader) {
-            break;
-        }
-        count += 1;
-        leader = task::parent(leader);
-    }
-    if count == MAX_ANCESTORS as u32 && task::exists(leader) {
-        header.flags |= FLAG_MORE_ANCESTORS;
-    }
-    header.kind = KIND_ANCESTORS;
-    header.length = count * size_of::<AncestorFacts>() as u32;
-    header.captured = header.length;
-    header.missing = MISSING_NOTHING;
-    // SAFETY: the slot begins with a header.
-    unsafe { ptr::write(&raw mut (*to).header, *header) };
-    slot.submit(0);
 }
 
 /// Emits a mark for `len` bytes that were sent and are not captured. Whether that
@@ -234,8 +167,9 @@ fn emit_header(header: &RecordHeader) {
     }
 }
 
+/// Room in the ring buffer; if there is none, that is counted.
 #[inline(always)]
-fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
+pub fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
     let slot = CHUNKS.reserve::<T>(0);
     if slot.is_none() {
         loss::count(LossCause::RingFull);
@@ -244,6 +178,6 @@ fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
 }
 
 const _: () = assert!(
-    align_of::<MaybeUninit<Slot<512>>>() == 8,
+    align_of::<MaybeUninit<Slot<[u8; 512]>>>() == 8,
     "ring buffer alignment"
 );

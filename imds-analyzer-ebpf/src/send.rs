@@ -16,7 +16,7 @@ use aya_log_ebpf::info;
 use imds_analyzer_common::{loss::LossCause, record::FLAG_POSITION_UNCERTAIN};
 
 use crate::{
-    chunk, globals, kernel, loss,
+    chunk, globals, kernel, loss, process,
     segments::{OPAQUE, Segments, Walk},
     socket::{Route, Socket, TCP_CLOSE, TCP_SYN_SENT},
     stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN},
@@ -196,7 +196,7 @@ fn commit(send: &mut Send, taken: u32, certain: bool) {
     }
     if task::note(&mut stream.task) {
         send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
-        chunk::emit_process(&mut send.walk.header);
+        process::tell(&mut send.walk.header);
     }
     let ahead = stream.delivered.wrapping_sub(sequence) as i32;
     if ahead >= committed as i32

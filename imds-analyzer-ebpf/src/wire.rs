@@ -9,7 +9,7 @@ use imds_analyzer_common::record::{FLAG_MID_STREAM, MAX_CHUNK, MISSING_OVERSIZED
 
 use crate::{
     chunk::{self, Source},
-    globals, kernel,
+    globals, kernel, process,
     socket::{Route, Socket},
     stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN, Stream},
     task,
@@ -108,7 +108,7 @@ fn deliver(
     let sequence = segment.sequence.wrapping_add(known);
     let mut header = chunk::header(socket, stream, route, kernel::boottime_ns());
     if is_new {
-        chunk::emit_process(&mut header);
+        process::tell(&mut header);
     }
     header.position = sequence.wrapping_sub(stream.origin);
 

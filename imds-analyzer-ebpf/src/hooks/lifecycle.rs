@@ -9,7 +9,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use aya_log_ebpf::info;
 
 use crate::{
-    chunk,
+    chunk, process,
     socket::{Socket, TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT},
     stream::{self, ORIGIN_ESTABLISHED, ORIGIN_UNKNOWN},
 };
@@ -40,7 +40,7 @@ fn connecting(socket: Socket) {
     {
         info!((), "stream opened by process {}", stream.task.tgid);
         let mut header = chunk::header(socket, stream, &route, stream.opened_ns);
-        chunk::emit_process(&mut header);
+        process::tell(&mut header);
     }
 }
 

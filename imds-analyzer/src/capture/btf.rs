@@ -192,6 +192,17 @@ impl<'a> Btf<'a> {
         })
     }
 
+    /// Size of a struct in bytes.
+    ///
+    /// # Errors
+    /// If there is no such struct.
+    pub fn size_of(&self, structure: &str) -> Result<u32, BtfError> {
+        let id = self
+            .find(structure, &[KIND_STRUCT])?
+            .ok_or_else(|| BtfError::NoStruct(structure.to_owned()))?;
+        self.type_by_id(id).map(|found| found.size_or_type)
+    }
+
     /// The number that `enum name` gives to `value`, as 32 bits.
     ///
     /// # Errors

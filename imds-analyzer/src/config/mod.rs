@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
-pub use value::{HeartbeatInterval, Output, RingBufferBytes, Witness};
+pub use value::{HeartbeatInterval, Output, RingBufferBytes, UnlessOff};
 
 /// The file that is read when none is named.
 pub const DEFAULT_PATH: &str = "/etc/imds-analyzer/imds-analyzer.toml";
@@ -36,7 +36,10 @@ pub struct Config {
     #[serde(with = "value::empty_is_none")]
     pub netns: Option<PathBuf>,
     /// Whether to watch the wire (`cgroup_skb/egress`) beside fentry and kprobe.
-    pub witness: Witness,
+    pub witness: UnlessOff,
+    /// Whether to remember what processes were started as (`sched_process_exec`), for
+    /// ancestors that are gone when a record is written.
+    pub exec_cache: UnlessOff,
     /// Seconds between two heartbeats.
     pub heartbeat_interval_s: HeartbeatInterval,
     /// Size of the ring buffer between kernel and user space, bytes.

@@ -1,0 +1,160 @@
+//! Telling the daemon who a process is: its arguments, its program and place, its
+//! ancestors. A request is small, and its process may be gone before anybody looks
+//! into `/proc`.
+
+use core::{mem, ptr};
+
+use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
+use imds_analyzer_common::record::{
+    AncestorFacts, FLAG_AT_EXEC, FLAG_MORE_ANCESTORS, KIND_ANCESTORS, KIND_ARGS, KIND_CHUNK,
+    KIND_PROGRAM, MAX_ANCESTORS, MAX_ARGS, MISSING_NOTHING, PROGRAM_LEN, RecordHeader,
+};
+
+use crate::{
+    chunk::{self, Memory, NO_ROOM, Slot},
+    globals, kernel,
+    program::{self, Program},
+    task::{self, Identity},
+};
+
+/// How long what was told is not told again, nanoseconds. Ancestors may end, and a
+/// process may rewrite its arguments.
+const FRESH_NS: u64 = 1_000_000_000;
+
+/// Processes that were told, and when. The daemon remembers more of them than this,
+/// so it knows all that are not told again.
+#[map]
+static TOLD: LruHashMap<Told, u64> = LruHashMap::with_max_entries(512, 0);
+
+/// A program in a process, below one parent.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Told {
+    identity: Identity,
+    /// Main thread of the parent: another one means other ancestors.
+    parent: u64,
+}
+
+/// Tells who the running task is, unless that was told just now.
+///
+/// `header` names the task; it is changed.
+#[inline(always)]
+pub fn tell(header: &mut RecordHeader) {
+    let task = task::sender(task::current());
+    let told = Told {
+        identity: Identity::of(&header.task),
+        parent: task::parent(task),
+    };
+    let now = header.time_ns;
+    if let Some(at) = TOLD.get_ptr(told)
+        // SAFETY: the pointer stays readable until the program ends.
+        && now.wrapping_sub(unsafe { *at }) < FRESH_NS
+    {
+        return;
+    }
+    header.position = 0;
+    header.missing = MISSING_NOTHING;
+    let mut whole = tell_args(header);
+    whole &= tell_program(header, task);
+    whole &= tell_ancestors(header, told.parent);
+    if whole {
+        // A table that is full means that it is told again.
+        let _ = TOLD.insert(told, now, u64::from(BPF_ANY));
+    }
+    header.kind = KIND_CHUNK;
+    header.flags &= !FLAG_MORE_ANCESTORS;
+}
+
+/// Tells what the running task runs from now on.
+#[inline(always)]
+pub fn executed() {
+    let task = task::current();
+    let netns = globals::WATCHED_NETNS.load();
+    if netns != 0 && netns != program::net_ns(task) {
+        return;
+    }
+    // SAFETY: every field is a number or an array of numbers.
+    let mut header: RecordHeader = unsafe { mem::zeroed() };
+    header.flags = FLAG_AT_EXEC;
+    header.time_ns = kernel::boottime_ns();
+    task::note(&mut header.task);
+    tell_args(&mut header);
+    tell_program(&mut header, task);
+}
+
+/// Tells the running task's arguments. Those that cannot be read are told as that:
+/// `/proc` may still have them, and it is no loss of a request.
+#[inline(always)]
+fn tell_args(header: &mut RecordHeader) -> bool {
+    let (start, len) = task::args();
+    if len == 0 {
+        return true;
+    }
+    header.kind = KIND_ARGS;
+    // Longer than what is taken of it: the daemon sees the difference.
+    header.length = if len > u64::from(u32::MAX) {
+        u32::MAX
+    } else {
+        len as u32
+    };
+    let taken = if len > MAX_ARGS as u64 {
+        MAX_ARGS as u32
+    } else {
+        len as u32
+    };
+    header.captured = taken;
+    let outcome = if taken <= 512 {
+        chunk::emit_class::<512, Memory>(header, &Memory::User, start, taken)
+    } else {
+        chunk::emit_class::<MAX_ARGS, Memory>(header, &Memory::User, start, taken)
+    };
+    outcome != NO_ROOM
+}
+
+#[inline(always)]
+fn tell_program(header: &mut RecordHeader, task: u64) -> bool {
+    let Some(mut slot) = chunk::reserve::<Slot<Program>>() else {
+        return false;
+    };
+    let to: *mut Slot<Program> = slot.as_mut_ptr();
+    header.kind = KIND_PROGRAM;
+    header.length = PROGRAM_LEN as u32;
+    header.captured = header.length;
+    // SAFETY: `to` is a reservation of the size of that slot.
+    unsafe {
+        ptr::write(&raw mut (*to).header, *header);
+        program::note(&raw mut (*to).payload, task);
+    }
+    slot.submit(0);
+    true
+}
+
+#[inline(always)]
+fn tell_ancestors(header: &mut RecordHeader, nearest: u64) -> bool {
+    let Some(mut slot) = chunk::reserve::<Slot<[AncestorFacts; MAX_ANCESTORS]>>() else {
+        return false;
+    };
+    let to: *mut Slot<[AncestorFacts; MAX_ANCESTORS]> = slot.as_mut_ptr();
+    let mut leader = nearest;
+    let mut count = 0;
+    for index in 0..MAX_ANCESTORS {
+        // SAFETY: `index` is below MAX_ANCESTORS, so this lies within the slot,
+        // and any bytes make the facts of an ancestor.
+        let facts = unsafe { &mut (&mut *(&raw mut (*to).payload))[index] };
+        if !task::note_ancestor(facts, leader) {
+            break;
+        }
+        count += 1;
+        leader = task::parent(leader);
+    }
+    if count == MAX_ANCESTORS as u32 && task::exists(leader) {
+        header.flags |= FLAG_MORE_ANCESTORS;
+    }
+    header.kind = KIND_ANCESTORS;
+    header.length = count * size_of::<AncestorFacts>() as u32;
+    header.captured = header.length;
+    // SAFETY: the slot begins with a header.
+    unsafe { ptr::write(&raw mut (*to).header, *header) };
+    slot.submit(0);
+    true
+}
