@@ -100,6 +100,9 @@ pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u3
     if outcome == UNREADABLE {
         loss::count(LossCause::Unreadable);
     }
+    if outcome == NO_ROOM {
+        loss::count(LossCause::RingFull);
+    }
     outcome != NO_ROOM
 }
 
@@ -161,20 +164,20 @@ pub fn emit_closed(socket: Socket, stream: &Stream, route: &Route) {
 
 #[inline(always)]
 fn emit_header(header: &RecordHeader) {
-    if let Some(mut slot) = reserve::<RecordHeader>() {
-        slot.write(*header);
-        slot.submit(0);
+    match reserve::<RecordHeader>() {
+        Some(mut slot) => {
+            slot.write(*header);
+            slot.submit(0);
+        }
+        None => loss::count(LossCause::RingFull),
     }
 }
 
-/// Room in the ring buffer; if there is none, that is counted.
+/// Room in the ring buffer, if there is any. To count that there is none is up to the
+/// caller: what is told of a process is told again, a chunk is lost.
 #[inline(always)]
 pub fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
-    let slot = CHUNKS.reserve::<T>(0);
-    if slot.is_none() {
-        loss::count(LossCause::RingFull);
-    }
-    slot
+    CHUNKS.reserve::<T>(0)
 }
 
 const _: () = assert!(

@@ -93,6 +93,7 @@ impl Backend {
 }
 
 fn main() -> ExitCode {
+    send::crowd::run_if_caller();
     if std::process::id() == 1 {
         vm_init::run();
     }

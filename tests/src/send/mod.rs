@@ -6,7 +6,9 @@
 //! `done`, and lives until its standard input is closed, so that `/proc` still
 //! knows it when the analyzer looks.
 
+pub mod changes;
 mod connections;
+pub mod crowd;
 mod failing;
 mod framing;
 mod owners;
@@ -34,6 +36,8 @@ fn scenarios() -> impl Iterator<Item = &'static (&'static str, Scenario)> {
         failing::SCENARIOS,
         owners::SCENARIOS,
         connections::SCENARIOS,
+        changes::SCENARIOS,
+        crowd::SCENARIOS,
     ]
     .into_iter()
     .flatten()

@@ -94,7 +94,7 @@ fn other_user(wire: &Wire) -> Result<()> {
 }
 
 /// Keeps a child alive as long as its parent, whose end kills it.
-fn linger() -> Result<()> {
+pub(super) fn linger() -> Result<()> {
     loop {
         // SAFETY: no pointers.
         unsafe { libc::pause() };

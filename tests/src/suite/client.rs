@@ -37,7 +37,21 @@ impl RunningSender {
         case: &str,
         destination: SocketAddr,
     ) -> Result<Self> {
-        let program = own_program()?;
+        Self::start_program(&own_program()?, netns, scenario, case, destination)
+    }
+
+    /// As [`RunningSender::start`], of a copy of this program.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn start_program(
+        program: &Path,
+        netns: &Netns,
+        scenario: &str,
+        case: &str,
+        destination: SocketAddr,
+    ) -> Result<Self> {
         let args = [
             "send".to_owned(),
             format!("--scenario={scenario}"),
@@ -45,7 +59,7 @@ impl RunningSender {
             format!("--addr={destination}"),
         ];
         let mut child = netns
-            .command(&program)
+            .command(program)
             .args(&args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -61,7 +75,7 @@ impl RunningSender {
             read: 0,
             sender: Sender {
                 lingers: true,
-                ..child_sender(child.id(), &program, words)
+                ..child_sender(child.id(), program, words)
             },
             facts: Facts::new(),
             child,
@@ -121,6 +135,16 @@ impl RunningSender {
     pub fn proceed(&mut self) -> Result<()> {
         let stdin = self.stdin.as_mut().context("standard input is open")?;
         writeln!(stdin, "go").context("let the sender go on")
+    }
+
+    /// A text that it told.
+    ///
+    /// # Errors
+    ///
+    /// If it didn't.
+    pub fn text(&self, key: &str) -> Result<String> {
+        let text = self.facts.get(key).cloned();
+        text.with_context(|| format!("the sender told no `{key}`"))
     }
 
     /// A number that it told.

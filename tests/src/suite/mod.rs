@@ -5,6 +5,7 @@
 //! record" is an event and not a matter of waiting. A case that fails gets a new
 //! session for those after it.
 
+mod callers;
 mod client;
 mod connections;
 mod framing;
@@ -96,6 +97,7 @@ fn entries(group: Group) -> (Vec<Entry>, Vec<String>) {
         cases.extend(sends::cases());
         connections::cases(&mut cases, &mut absent);
         cases.extend(owners::cases());
+        cases.extend(callers::cases());
         cases.extend(lifecycle::cases());
     }
     if group != Group::Senders {

@@ -207,14 +207,19 @@ impl Session {
 }
 
 impl Case<'_> {
+    /// Where scenarios send to.
+    pub fn destination(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(IMDS_V4), 80)
+    }
+
     /// Starts a scenario of [`crate::send`].
     ///
     /// # Errors
     ///
     /// If this program can't be run again.
     pub fn start(&self, scenario: &str) -> Result<RunningSender> {
-        let destination = SocketAddr::new(IpAddr::V4(IMDS_V4), 80);
-        RunningSender::start(&self.session.netns, scenario, self.name, destination)
+        let netns = &self.session.netns;
+        RunningSender::start(netns, scenario, self.name, self.destination())
     }
 
     /// Runs a scenario that sends `count` whole requests, and holds the records
@@ -358,9 +363,17 @@ pub fn child_sender(pid: u32, program: &Path, args: Vec<String>) -> Sender {
         pid,
         tid: None,
         name: process_name(program),
+        executable: program
+            .canonicalize()
+            .ok()
+            .map(|path| path.to_string_lossy().into_owned()),
+        executable_state: None,
         args: Some(args),
+        may_lack_args: false,
         uid: 0,
+        parent: None,
         above: vec![std::process::id()],
+        is_deep: false,
         lingers: false,
     }
 }
