@@ -37,6 +37,8 @@ pub const MAX_ARGS: usize = 4096;
 pub const MAX_PATH: usize = 24;
 /// Room for the name of a directory, its NUL included.
 pub const PATH_NAME_LEN: usize = 96;
+/// In place of a name of the path: the way goes out of a mount here.
+pub const PATH_IS_MOUNT: u8 = b'/';
 /// Most levels of a cgroup.
 pub const MAX_CGROUP: usize = 10;
 /// Room for the name of a cgroup, its NUL included.
@@ -141,9 +143,10 @@ pub struct ProgramFacts {
     pub ns_tgid: u32,
     /// `PROGRAM_*`.
     pub flags: u32,
-    /// Names of the path that follow, the executable's first; an empty one is a mount.
+    /// Names of the path that follow, the executable's first; [`PATH_IS_MOUNT`] among
+    /// them. One that could not be read is empty, one that is cut fills its room.
     pub path_names: u32,
-    /// Names of the cgroup's path that follow, the deepest first.
+    /// Names of the cgroup's path that follow, the deepest first, and likewise.
     pub cgroup_names: u32,
 }
 
@@ -254,14 +257,14 @@ impl AncestorFacts {
 
 impl ProgramFacts {
     /// Reads what follows a header of [`KIND_PROGRAM`]: the facts, the names of the
-    /// executable's path and those of the cgroup's. `None` if it is shorter, or
-    /// announces more names than there is room for.
+    /// executable's path and those of the cgroup's, each `None` if it could not be read
+    /// whole. `None` if it is shorter, or announces more names than there is room for.
     pub fn decode(
         payload: &[u8],
     ) -> Option<(
         Self,
-        impl DoubleEndedIterator<Item = &[u8]>,
-        impl DoubleEndedIterator<Item = &[u8]>,
+        impl DoubleEndedIterator<Item = Option<&[u8]>>,
+        impl DoubleEndedIterator<Item = Option<&[u8]>>,
     )> {
         let mut fields = Fields(payload);
         let facts = Self {
@@ -282,14 +285,19 @@ impl ProgramFacts {
         let cgroup = cgroup.get(..facts.cgroup_names as usize * CGROUP_NAME_LEN)?;
         Some((
             facts,
-            path.chunks_exact(PATH_NAME_LEN).map(until_nul),
-            cgroup.chunks_exact(CGROUP_NAME_LEN).map(until_nul),
+            path.chunks_exact(PATH_NAME_LEN).map(name_in),
+            cgroup.chunks_exact(CGROUP_NAME_LEN).map(name_in),
         ))
     }
 }
 
-fn until_nul(name: &[u8]) -> &[u8] {
-    name.split(|&byte| byte == 0).next().unwrap_or_default()
+/// The name in a room; `None` if it is empty, or fills the room: it may be cut.
+fn name_in(room: &[u8]) -> Option<&[u8]> {
+    if room.first() == Some(&PATH_IS_MOUNT) {
+        return room.get(..1);
+    }
+    let len = room.iter().position(|&byte| byte == 0)?;
+    (1..room.len() - 1).contains(&len).then(|| &room[..len])
 }
 
 /// Reads fields in native byte order from the front of a slice.

@@ -54,10 +54,7 @@ pub fn tell(header: &mut RecordHeader) {
     }
     header.position = 0;
     header.missing = MISSING_NOTHING;
-    let mut whole = tell_args(header);
-    whole &= tell_program(header, task);
-    whole &= tell_ancestors(header, told.parent);
-    if whole {
+    if tell_args(header) && tell_program(header, task) && tell_ancestors(header, told.parent) {
         // A table that is full means that it is told again.
         let _ = TOLD.insert(told, now, u64::from(BPF_ANY));
     }

@@ -6,12 +6,12 @@
 //! lock: a directory that is renamed meanwhile may make a path that never was, so
 //! the daemon trusts device and inode, which cannot change.
 
-use core::{ffi::c_void, ptr};
+use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use aya_ebpf::{Global, helpers::generated::bpf_probe_read_kernel_str};
 use imds_analyzer_common::record::{
-    CGROUP_NAME_LEN, MAX_CGROUP, MAX_PATH, PATH_NAME_LEN, PROGRAM_CGROUP_WHOLE, PROGRAM_DELETED,
-    PROGRAM_DETACHED, PROGRAM_PATH_WHOLE, ProgramFacts,
+    CGROUP_NAME_LEN, MAX_CGROUP, MAX_PATH, PATH_IS_MOUNT, PATH_NAME_LEN, PROGRAM_CGROUP_WHOLE,
+    PROGRAM_DELETED, PROGRAM_DETACHED, PROGRAM_PATH_WHOLE, ProgramFacts,
 };
 
 use crate::{
@@ -51,10 +51,9 @@ pub unsafe fn note(to: *mut Program, task: u64) {
 /// Address of the file that the process of `task` executes; 0 for a kernel thread.
 #[inline(always)]
 pub fn executable(task: u64) -> u64 {
-    match kernel::read_or_zero(task, &globals::TASK_MM) {
-        0 => 0,
-        mm => kernel::read_known(mm, &globals::MM_EXE_FILE),
-    }
+    // Of no memory it reads nothing, and no branch makes the verifier look twice.
+    let mm = kernel::read_or_zero(task, &globals::TASK_MM);
+    kernel::read_known(mm, &globals::MM_EXE_FILE)
 }
 
 /// Device and inode of a file.
@@ -76,13 +75,9 @@ pub fn file_identity(file: u64) -> (u32, u64) {
 unsafe fn walk_path(facts: &mut ProgramFacts, to: *mut [[u8; PATH_NAME_LEN]; MAX_PATH], file: u64) {
     let mut entry: u64 = kernel::read_or_zero(file, &globals::FILE_DENTRY);
     let mut mount: u64 = kernel::read_or_zero(file, &globals::FILE_MOUNT);
-    if entry == 0 {
-        return;
-    }
     if kernel::read_or_zero::<u64>(entry, &globals::DENTRY_HASHED) == 0 {
         facts.flags |= PROGRAM_DELETED;
     }
-    let mut whole = true;
     for index in 0..MAX_PATH {
         // SAFETY: `index` is below MAX_PATH; the caller vouches for `to`.
         let name = unsafe { &raw mut (*to)[index] };
@@ -90,20 +85,18 @@ unsafe fn walk_path(facts: &mut ProgramFacts, to: *mut [[u8; PATH_NAME_LEN]; MAX
         let above: u64 = kernel::read_or_zero(entry, &globals::DENTRY_PARENT);
         if entry == root {
             // SAFETY: as above.
-            unsafe { (*name)[0] = 0 };
+            unsafe { (*name)[0] = PATH_IS_MOUNT };
             let tree = mount.wrapping_sub(u64::from(globals::MOUNT_VFSMOUNT.load()));
             let parent: u64 = kernel::read_or_zero(tree, &globals::MOUNT_PARENT);
             if parent == tree {
-                if whole {
-                    facts.flags |= PROGRAM_PATH_WHOLE;
-                }
+                facts.flags |= PROGRAM_PATH_WHOLE;
                 break;
             }
             entry = kernel::read_or_zero(tree, &globals::MOUNT_POINT);
             mount = parent.wrapping_add(u64::from(globals::MOUNT_VFSMOUNT.load()));
         } else {
             // SAFETY: as above.
-            whole &= unsafe { copy_name(name.cast(), PATH_NAME_LEN, entry, &globals::DENTRY_NAME) };
+            unsafe { copy_name(name.cast(), PATH_NAME_LEN, entry, &globals::DENTRY_NAME) };
             if above == entry || above == 0 {
                 // A root that is mounted nowhere: the file never had a path.
                 facts.flags |= PROGRAM_DETACHED;
@@ -134,51 +127,34 @@ unsafe fn walk_cgroup(
     let set: u64 = kernel::read_or_zero(task, &globals::TASK_CGROUPS);
     let cgroup: u64 = kernel::read_or_zero(set, &globals::CSS_SET_DEFAULT);
     let mut node: u64 = kernel::read_or_zero(cgroup, &globals::CGROUP_NODE);
-    if node == 0 {
-        return;
-    }
     kernel::read_into(&mut facts.cgroup_id, node, &globals::KERNFS_ID);
-    let mut whole = true;
     for index in 0..MAX_CGROUP {
         let above: u64 = kernel::read_or_zero(node, &globals::KERNFS_PARENT);
         if above == 0 {
-            if whole {
-                facts.flags |= PROGRAM_CGROUP_WHOLE;
-            }
+            facts.flags |= PROGRAM_CGROUP_WHOLE;
             break;
         }
         // SAFETY: `index` is below MAX_CGROUP; the caller vouches for `to`.
-        whole &= unsafe {
+        unsafe {
             let name = &raw mut (*to)[index];
-            copy_name(name.cast(), CGROUP_NAME_LEN, node, &globals::KERNFS_NAME)
-        };
+            copy_name(name.cast(), CGROUP_NAME_LEN, node, &globals::KERNFS_NAME);
+        }
         facts.cgroup_names = index as u32 + 1;
         node = above;
     }
 }
 
-/// Copies the name that the object at `address` points to; says whether it fitted.
+/// Copies the name that the object at `address` points to. One that cannot be read
+/// becomes empty, one that does not fit is cut: the daemon takes neither for a name.
 ///
 /// # Safety
 /// `to` must be valid for writes of `len` bytes.
 #[inline(always)]
-unsafe fn copy_name(
-    to: *mut c_void,
-    len: usize,
-    address: u64,
-    pointer: &aya_ebpf::Global<u32>,
-) -> bool {
+unsafe fn copy_name(to: *mut c_void, len: usize, address: u64, pointer: &Global<u32>) {
     let name: u64 = kernel::read_or_zero(address, pointer);
-    // SAFETY: the caller vouches for `to`; the helper checks `name`, and ends what
-    // it copies with a NUL.
-    let copied = unsafe { bpf_probe_read_kernel_str(to, len as u32, name as *const c_void) };
-    if copied <= 0 {
-        // SAFETY: as above; `len` is not 0.
-        unsafe { ptr::write(to.cast::<u8>(), 0) };
-        return false;
-    }
-    // One that just fits is taken for one that was cut.
-    copied < len as i64
+    // SAFETY: the caller vouches for `to`; the helper checks `name`, ends what it
+    // copies with a NUL, and clears `to` if it cannot read.
+    unsafe { bpf_probe_read_kernel_str(to, len as u32, name as *const c_void) };
 }
 
 #[inline(always)]

@@ -6,8 +6,9 @@ use aya::maps::{MapData, RingBuf};
 use imds_analyzer_common::record::{
     AncestorFacts, FLAG_AT_EXEC, FLAG_MID_STREAM, FLAG_MORE_ANCESTORS, FLAG_POSITION_UNCERTAIN,
     KIND_ANCESTORS, KIND_ARGS, KIND_CHUNK, KIND_CLOSED, KIND_PROGRAM, MISSING_NOTHING,
-    MISSING_OVERSIZED, MISSING_UNREADABLE, MISSING_UNSUPPORTED, PROGRAM_CGROUP_WHOLE,
-    PROGRAM_DELETED, PROGRAM_DETACHED, PROGRAM_PATH_WHOLE, ProgramFacts, RecordHeader, TaskFacts,
+    MISSING_OVERSIZED, MISSING_UNREADABLE, MISSING_UNSUPPORTED, PATH_IS_MOUNT,
+    PROGRAM_CGROUP_WHOLE, PROGRAM_DELETED, PROGRAM_DETACHED, PROGRAM_PATH_WHOLE, ProgramFacts,
+    RecordHeader, TaskFacts,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -179,17 +180,22 @@ fn decode_ancestor(facts: AncestorFacts) -> Ancestor {
 fn decode_program(payload: &[u8]) -> Option<Program> {
     let (facts, path, cgroup) = ProgramFacts::decode(payload)?;
     let is = |flag| facts.flags & flag != 0;
-    let path = if is(PROGRAM_DETACHED) {
-        Some(join(path))
+    let path = if is(PROGRAM_DETACHED) || is(PROGRAM_PATH_WHOLE) {
+        join(path)
     } else {
-        is(PROGRAM_PATH_WHOLE).then(|| join(path))
+        None
+    };
+    let cgroup = if is(PROGRAM_CGROUP_WHOLE) {
+        join(cgroup)
+    } else {
+        None
     };
     Some(Program {
         file: file_id(facts.device, facts.inode),
         path,
         in_memory: is(PROGRAM_DETACHED),
         deleted: is(PROGRAM_DELETED),
-        cgroup: is(PROGRAM_CGROUP_WHOLE).then(|| join(cgroup)),
+        cgroup,
         cgroup_id: facts.cgroup_id,
         namespaces: Namespaces {
             pid: facts.pid_ns,
@@ -200,17 +206,21 @@ fn decode_program(payload: &[u8]) -> Option<Program> {
     })
 }
 
-/// An absolute path of names that come the deepest first; empty ones are mounts.
-fn join<'a>(names: impl DoubleEndedIterator<Item = &'a [u8]>) -> Vec<u8> {
+/// An absolute path of names that come the deepest first, mounts among them. `None` if
+/// one of them is not known.
+fn join<'a>(names: impl DoubleEndedIterator<Item = Option<&'a [u8]>>) -> Option<Vec<u8>> {
     let mut path = Vec::new();
-    for name in names.rev().filter(|name| !name.is_empty()) {
-        path.push(b'/');
-        path.extend_from_slice(name);
+    for name in names.rev() {
+        let name = name?;
+        if name != [PATH_IS_MOUNT] {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
     }
     if path.is_empty() {
         path.push(b'/');
     }
-    path
+    Some(path)
 }
 
 /// A device as the kernel writes it: 20 bits of minor number (include/linux/kdev_t.h).
@@ -382,7 +392,7 @@ mod tests {
         let whole = PROGRAM_PATH_WHOLE | PROGRAM_CGROUP_WHOLE;
         let program = program_of(&program_record(
             whole,
-            &["curl", "bin", "", "usr", ""],
+            &["curl", "bin", "/", "usr", "/"],
             &["cron.service", "system.slice"],
         ));
         assert_eq!(program.path.unwrap(), b"/usr/bin/curl");
@@ -401,6 +411,12 @@ mod tests {
     fn path_that_was_not_walked_to_its_end_is_none() {
         let program = program_of(&program_record(0, &["curl", "bin"], &["a"]));
         assert_eq!((program.path, program.cgroup), (None, None));
+        let cut = "x".repeat(PATH_NAME_LEN - 1);
+        for name in ["", &cut] {
+            let flags = PROGRAM_PATH_WHOLE | PROGRAM_CGROUP_WHOLE;
+            let program = program_of(&program_record(flags, &[name, "bin", "/"], &["a", ""]));
+            assert_eq!((program.path, program.cgroup), (None, None), "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Callers that are gone, changed or moved before anybody can look: each is named all
 //! the same, with everything that it was when it sent.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -15,6 +15,10 @@ use crate::{
     mock::access_log::id_in_target,
     send::{changes, crowd},
 };
+
+/// The longest that the crowd may take; an emulated machine starts some 50 programs a
+/// second.
+const CROWD_TAKES: Duration = Duration::from_secs(900);
 
 pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
     cases![Shared:
@@ -32,7 +36,7 @@ pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
 
 fn ten_thousand_callers_that_exit_at_once_are_each_named(case: &mut Case<'_>) -> Result<()> {
     let mut sender = case.start("crowd")?;
-    sender.await_line("done")?;
+    sender.await_line_within("done", CROWD_TAKES)?;
     let count = usize::try_from(crowd::CALLERS)?;
     let directory = sender.text("directory")?;
     let above = [

@@ -6,6 +6,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -88,7 +89,16 @@ impl RunningSender {
     ///
     /// If it ends or takes too long; why is on standard error.
     pub fn await_line(&mut self, wanted: &str) -> Result<()> {
-        let came = self.output.wait(self.read, PATIENCE * 3, |lines| {
+        self.await_line_within(wanted, PATIENCE * 3)
+    }
+
+    /// As [`RunningSender::await_line`], of one that has much to do.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn await_line_within(&mut self, wanted: &str, limit: Duration) -> Result<()> {
+        let came = self.output.wait(self.read, limit, |lines| {
             lines.iter().any(|line| line == wanted.as_bytes())
         });
         for line in self.output.since(self.read) {
