@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use imds_analyzer_tests::{
+    bench::{self, Subject},
     demo,
     mock::Mock,
     netns::require_private,
@@ -60,6 +61,15 @@ enum Command {
         /// Destination.
         #[arg(long, value_name = "IP:PORT", default_value = "169.254.169.254:80")]
         addr: SocketAddr,
+    },
+    /// Measure what the analyzer costs.
+    Bench {
+        /// The analyzer to measure.
+        #[arg(long, value_name = "PATH")]
+        analyzer: PathBuf,
+        /// What to measure.
+        #[arg(value_enum)]
+        subject: Subject,
     },
     /// Show the analyzer catching real clients, in a namespace of its own.
     Demo {
@@ -153,6 +163,7 @@ fn run(command: Command) -> Result<()> {
                 destination: addr,
             },
         ),
+        Command::Bench { analyzer, subject } => bench::run(subject, &analyzer),
         Command::Demo { analyzer } => demo::run(&analyzer),
     }
 }

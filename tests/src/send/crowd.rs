@@ -34,6 +34,8 @@ const PREFIX: &str = "caller-";
 pub const CHOSEN_NAME: &str = "chosen-name";
 /// The file name of a program that does nothing but stay.
 pub(super) const LINGERER: &str = "lingerer";
+/// The file name of a program that does nothing at all.
+pub const LEAVER: &str = "leaver";
 /// Tells a caller that has no arguments what to do.
 pub(super) const TASK_VARIABLE: &str = "IMDS_TESTS_CALLER";
 /// Every so many callers one has an argument that is nearly as long as what is taken of
@@ -73,6 +75,8 @@ pub fn run_if_caller() {
     let name = path.rsplit('/').next().unwrap_or_default();
     let outcome = if name == LINGERER {
         super::owners::linger()
+    } else if name == LEAVER {
+        Ok(())
     } else if name.starts_with(PREFIX) {
         call(arguments)
     } else if name.is_empty()
