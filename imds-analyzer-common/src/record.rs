@@ -257,15 +257,9 @@ impl AncestorFacts {
 
 impl ProgramFacts {
     /// Reads what follows a header of [`KIND_PROGRAM`]: the facts, the names of the
-    /// executable's path and those of the cgroup's, each `None` if it could not be read
-    /// whole. `None` if it is shorter, or announces more names than there is room for.
-    pub fn decode(
-        payload: &[u8],
-    ) -> Option<(
-        Self,
-        impl DoubleEndedIterator<Item = Option<&[u8]>>,
-        impl DoubleEndedIterator<Item = Option<&[u8]>>,
-    )> {
+    /// executable's path and those of the cgroup's. `None` if it is shorter, or
+    /// announces more names than there is room for.
+    pub fn decode(payload: &[u8]) -> Option<(Self, Names<'_>, Names<'_>)> {
         let mut fields = Fields(payload);
         let facts = Self {
             inode: fields.u64()?,
@@ -285,9 +279,31 @@ impl ProgramFacts {
         let cgroup = cgroup.get(..facts.cgroup_names as usize * CGROUP_NAME_LEN)?;
         Some((
             facts,
-            path.chunks_exact(PATH_NAME_LEN).map(name_in),
-            cgroup.chunks_exact(CGROUP_NAME_LEN).map(name_in),
+            Names {
+                rooms: path,
+                room: PATH_NAME_LEN,
+            },
+            Names {
+                rooms: cgroup,
+                room: CGROUP_NAME_LEN,
+            },
         ))
+    }
+}
+
+/// The names that make a path, the deepest first.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    rooms: &'a [u8],
+    /// Size of each room.
+    room: usize,
+}
+
+impl<'a> Names<'a> {
+    /// Each name, [`PATH_IS_MOUNT`] among them; `None` for one that could not be read
+    /// whole.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = Option<&'a [u8]>> {
+        self.rooms.chunks_exact(self.room).map(name_in)
     }
 }
 

@@ -19,9 +19,10 @@ pub(crate) struct Args {
 /// Measures each subject with the analyzer as it is released.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let binaries = step("build", || Binaries::build(HOST_TARGET))?;
-    let wanted =
-        |subject: &&str| args.subject.is_empty() || args.subject.iter().any(|it| it == subject);
-    for subject in SUBJECTS.iter().filter(wanted) {
+    let wanted = |subject: &str| {
+        args.subject.is_empty() || args.subject.iter().any(|wanted| wanted == subject)
+    };
+    for subject in SUBJECTS.into_iter().filter(|subject| wanted(subject)) {
         println!("{subject}:");
         privileged(&binaries.tests)?
             .args(["bench", subject, "--analyzer"])

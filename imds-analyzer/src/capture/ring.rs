@@ -6,7 +6,7 @@ use aya::maps::{MapData, RingBuf};
 use imds_analyzer_common::record::{
     AncestorFacts, FLAG_AT_EXEC, FLAG_MID_STREAM, FLAG_MORE_ANCESTORS, FLAG_POSITION_UNCERTAIN,
     KIND_ANCESTORS, KIND_ARGS, KIND_CHUNK, KIND_CLOSED, KIND_PROGRAM, MISSING_NOTHING,
-    MISSING_OVERSIZED, MISSING_UNREADABLE, MISSING_UNSUPPORTED, PATH_IS_MOUNT,
+    MISSING_OVERSIZED, MISSING_UNREADABLE, MISSING_UNSUPPORTED, Names, PATH_IS_MOUNT,
     PROGRAM_CGROUP_WHOLE, PROGRAM_DELETED, PROGRAM_DETACHED, PROGRAM_PATH_WHOLE, ProgramFacts,
     RecordHeader, TaskFacts,
 };
@@ -208,9 +208,9 @@ fn decode_program(payload: &[u8]) -> Option<Program> {
 
 /// An absolute path of names that come the deepest first, mounts among them. `None` if
 /// one of them is not known.
-fn join<'a>(names: impl DoubleEndedIterator<Item = Option<&'a [u8]>>) -> Option<Vec<u8>> {
+fn join(names: Names<'_>) -> Option<Vec<u8>> {
     let mut path = Vec::new();
-    for name in names.rev() {
+    for name in names.iter().rev() {
         let name = name?;
         if name != [PATH_IS_MOUNT] {
             path.push(b'/');
