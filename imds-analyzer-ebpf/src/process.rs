@@ -38,7 +38,7 @@ struct Told {
 /// Tells who the running task is, unless that was told just now.
 ///
 /// `header` names the task; it is changed.
-#[inline(always)]
+#[inline(never)]
 pub fn tell(header: &mut RecordHeader) {
     let task = task::sender(task::current());
     let told = Told {

@@ -5,6 +5,10 @@
 //! `d_path` does it, and out of each mount at its mount point. The walk takes no
 //! lock: a directory that is renamed meanwhile may make a path that never was, so
 //! the daemon trusts device and inode, which cannot change.
+//!
+//! Each walk is a function of its own for the verifier's sake: inlined into a large
+//! program, its counter may be spilled to the stack as 32 bits, which kernels before
+//! 5.16 forget, and then every loop is an infinite one to them.
 
 use core::ffi::c_void;
 
@@ -71,7 +75,7 @@ pub fn file_identity(file: u64) -> (u32, u64) {
 ///
 /// # Safety
 /// `to` must be valid for writes.
-#[inline(always)]
+#[inline(never)]
 unsafe fn walk_path(facts: &mut ProgramFacts, to: *mut [[u8; PATH_NAME_LEN]; MAX_PATH], file: u64) {
     let mut entry: u64 = kernel::read_or_zero(file, &globals::FILE_DENTRY);
     let mut mount: u64 = kernel::read_or_zero(file, &globals::FILE_MOUNT);
@@ -113,7 +117,7 @@ unsafe fn walk_path(facts: &mut ProgramFacts, to: *mut [[u8; PATH_NAME_LEN]; MAX
 ///
 /// # Safety
 /// `to` must be valid for writes.
-#[inline(always)]
+#[inline(never)]
 unsafe fn walk_cgroup(
     facts: &mut ProgramFacts,
     to: *mut [[u8; CGROUP_NAME_LEN]; MAX_CGROUP],
@@ -157,7 +161,7 @@ unsafe fn copy_name(to: *mut c_void, len: usize, address: u64, pointer: &Global<
     unsafe { bpf_probe_read_kernel_str(to, len as u32, name as *const c_void) };
 }
 
-#[inline(always)]
+#[inline(never)]
 fn note_namespaces(facts: &mut ProgramFacts, task: u64) {
     let namespaces: u64 = kernel::read_known(task, &globals::TASK_NSPROXY);
     let mount: u64 = kernel::read_known(namespaces, &globals::NSPROXY_MNT);
