@@ -18,7 +18,7 @@ use imds_analyzer_common::{
     },
 };
 
-use crate::{kernel, loss, socket::Route, socket::Socket, stream::Stream};
+use crate::{draft, globals, kernel, loss, socket::Route, socket::Socket, stream::Stream};
 
 /// The ring buffer; the daemon sets its size.
 #[map]
@@ -40,6 +40,10 @@ pub trait Source {
     /// # Safety
     /// `to` must be valid for writes of `len` bytes, and `len` not be 0.
     unsafe fn copy(&self, to: *mut u8, len: u32, from: u64) -> i64;
+
+    /// Whether what cannot be copied from here will be seen on the wire. If not,
+    /// it is lost.
+    fn has_witness(&self) -> bool;
 }
 
 /// Memory of the running task, or of the kernel itself.
@@ -62,31 +66,41 @@ impl Source for Memory {
             }
         }
     }
+
+    #[inline(always)]
+    fn has_witness(&self) -> bool {
+        globals::WIRE_HOOKED.load() != 0
+    }
 }
 
-/// A header for chunks of `stream`, to be given a position and a length.
+/// Makes `header` one for chunks of `stream`, to be given a position and a length.
 #[inline(always)]
-pub fn header(socket: Socket, stream: &Stream, route: &Route, time_ns: u64) -> RecordHeader {
-    RecordHeader {
-        kind: KIND_CHUNK,
-        flags: stream.flags,
-        time_ns,
-        socket: socket.0,
-        opened_ns: stream.opened_ns,
-        position: 0,
-        length: 0,
-        captured: 0,
-        missing: MISSING_NOTHING,
-        netns: route.netns,
-        port: route.destination.port,
-        address: route.destination.address,
-        task: stream.task,
-    }
+pub fn describe(
+    header: &mut RecordHeader,
+    socket: Socket,
+    stream: &Stream,
+    route: &Route,
+    time_ns: u64,
+) {
+    header.kind = KIND_CHUNK;
+    header.flags = stream.flags;
+    header.time_ns = time_ns;
+    header.socket = socket.0;
+    header.opened_ns = stream.opened_ns;
+    header.position = 0;
+    header.length = 0;
+    header.captured = 0;
+    header.missing = MISSING_NOTHING;
+    header.netns = route.netns;
+    header.port = route.destination.port;
+    header.address = route.destination.address;
+    header.task = stream.task;
 }
 
 /// Emits `len` bytes at `from`, at most [`MAX_CHUNK`].
 ///
-/// Returns whether they are in the ring buffer; if not, the loss was counted.
+/// Returns whether they are in the ring buffer. If not, and no witness will see
+/// them, the loss was counted, and bytes that could not be read are marked.
 #[inline(always)]
 pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u32) -> bool {
     header.length = len;
@@ -97,18 +111,19 @@ pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u3
         513..=4096 => emit_class::<4096, S>(header, source, from, len),
         _ => emit_class::<MAX_CHUNK, S>(header, source, from, len),
     };
-    if outcome == UNREADABLE {
+    if outcome == UNREADABLE && !source.has_witness() {
         loss::count(LossCause::Unreadable);
     }
     if outcome == NO_ROOM {
         loss::count(LossCause::RingFull);
     }
-    outcome != NO_ROOM
+    outcome == WHOLE
 }
 
 /// [`emit_class`]: all of it is in the ring buffer.
 const WHOLE: u32 = 0;
-/// [`emit_class`]: a mark is there instead, because the source could not be read.
+/// [`emit_class`]: the source could not be read. A mark is in the ring buffer
+/// instead, unless a witness will see the bytes.
 const UNREADABLE: u32 = 1;
 /// [`emit_class`]: nothing is there.
 pub const NO_ROOM: u32 = 2;
@@ -132,8 +147,12 @@ pub fn emit_class<const N: usize, S: Source>(
     let len = (black_box(len).wrapping_sub(1) & (N as u32 - 1)) + 1;
     // SAFETY: `to` is a reservation of the size of a Slot, and `len` is in 1..=N.
     unsafe {
-        ptr::write(&raw mut (*to).header, *header);
+        ptr::copy_nonoverlapping(header, &raw mut (*to).header, 1);
         if source.copy((&raw mut (*to).payload).cast(), len, from) != 0 {
+            if source.has_witness() {
+                slot.discard(0);
+                return UNREADABLE;
+            }
             (*to).header.captured = 0;
             (*to).header.missing = MISSING_UNREADABLE;
             slot.submit(0);
@@ -157,16 +176,20 @@ pub fn emit_missing(header: &mut RecordHeader, len: u32, missing: u32) {
 /// Emits the end of a stream.
 #[inline(always)]
 pub fn emit_closed(socket: Socket, stream: &Stream, route: &Route) {
-    let mut header = header(socket, stream, route, kernel::boottime_ns());
-    header.kind = KIND_CLOSED;
-    emit_header(&header);
+    if let Some(header) = draft::begin(socket.0) {
+        describe(header, socket, stream, route, kernel::boottime_ns());
+        header.kind = KIND_CLOSED;
+        emit_header(header);
+        draft::end(socket.0);
+    }
 }
 
 #[inline(always)]
 fn emit_header(header: &RecordHeader) {
     match reserve::<RecordHeader>() {
         Some(mut slot) => {
-            slot.write(*header);
+            // SAFETY: both are headers, and do not overlap.
+            unsafe { ptr::copy_nonoverlapping(header, slot.as_mut_ptr(), 1) };
             slot.submit(0);
         }
         None => loss::count(LossCause::RingFull),

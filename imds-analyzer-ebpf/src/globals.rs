@@ -24,8 +24,8 @@ macro_rules! globals {
 }
 
 globals! {
-    /// Port that every watched destination has, or 0 if they differ.
-    WATCHED_PORT = 80;
+    /// Bits that no watched port has (`other_port_bits` of the common crate).
+    OTHER_PORT_BITS = 0;
     /// Inode of the one network namespace to watch, or 0 for all.
     WATCHED_NETNS = 0;
     /// Whether a program on the wire is attached.

@@ -3,7 +3,7 @@
 //! [`hooks`] holds one thin file per place where the kernel is watched; they all
 //! lead to [`send`] (what a task hands to TCP) or [`wire`] (what TCP puts on the
 //! wire), which emit the same [`chunk`]s. A send that does not go to a watched
-//! destination leaves at [`socket::Socket::may_be_watched`].
+//! destination leaves at [`socket::Port::may_be_watched`].
 //! Who the sender is, is told by [`process`].
 //!
 //! Nothing here knows a kernel version: offsets and enum values are
@@ -13,6 +13,7 @@
 #![no_main]
 
 mod chunk;
+mod draft;
 mod globals;
 mod hooks;
 mod kernel;

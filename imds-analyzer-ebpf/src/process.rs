@@ -2,7 +2,7 @@
 //! ancestors. A request is small, and its process may be gone before anybody looks
 //! into `/proc`.
 
-use core::{mem, ptr};
+use core::ptr;
 
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::LruHashMap};
 use imds_analyzer_common::record::{
@@ -11,8 +11,8 @@ use imds_analyzer_common::record::{
 };
 
 use crate::{
-    chunk::{self, Memory, NO_ROOM, Slot},
-    globals, kernel,
+    chunk::{self, Memory, NO_ROOM, Slot, Source},
+    draft, globals, kernel,
     program::{self, Program},
     task::{self, Identity},
 };
@@ -33,6 +33,22 @@ struct Told {
     identity: Identity,
     /// Main thread of the parent: another one means other ancestors.
     parent: u64,
+}
+
+/// The running task's arguments, which nobody else sees.
+struct Arguments;
+
+impl Source for Arguments {
+    #[inline(always)]
+    unsafe fn copy(&self, to: *mut u8, len: u32, from: u64) -> i64 {
+        // SAFETY: as for the memory that they are in.
+        unsafe { Memory::User.copy(to, len, from) }
+    }
+
+    #[inline(always)]
+    fn has_witness(&self) -> bool {
+        false
+    }
 }
 
 /// Tells who the running task is, unless that was told just now.
@@ -70,13 +86,15 @@ pub fn executed() {
     if netns != 0 && netns != program::net_ns(task) {
         return;
     }
-    // SAFETY: every field is a number or an array of numbers.
-    let mut header: RecordHeader = unsafe { mem::zeroed() };
+    let Some(header) = draft::begin(task) else {
+        return;
+    };
     header.flags = FLAG_AT_EXEC;
     header.time_ns = kernel::boottime_ns();
     task::note(&mut header.task);
-    tell_args(&mut header);
-    tell_program(&mut header, task);
+    tell_args(header);
+    tell_program(header, task);
+    draft::end(task);
 }
 
 /// Tells the running task's arguments. Those that cannot be read are told as that:
@@ -101,9 +119,9 @@ fn tell_args(header: &mut RecordHeader) -> bool {
     };
     header.captured = taken;
     let outcome = if taken <= 512 {
-        chunk::emit_class::<512, Memory>(header, &Memory::User, start, taken)
+        chunk::emit_class::<512, Arguments>(header, &Arguments, start, taken)
     } else {
-        chunk::emit_class::<MAX_ARGS, Memory>(header, &Memory::User, start, taken)
+        chunk::emit_class::<MAX_ARGS, Arguments>(header, &Arguments, start, taken)
     };
     outcome != NO_ROOM
 }
@@ -119,7 +137,7 @@ fn tell_program(header: &mut RecordHeader, task: u64) -> bool {
     header.captured = header.length;
     // SAFETY: `to` is a reservation of the size of that slot.
     unsafe {
-        ptr::write(&raw mut (*to).header, *header);
+        ptr::copy_nonoverlapping(header, &raw mut (*to).header, 1);
         program::note(&raw mut (*to).payload, task);
     }
     slot.submit(0);
@@ -151,7 +169,7 @@ fn tell_ancestors(header: &mut RecordHeader, nearest: u64) -> bool {
     header.length = count * size_of::<AncestorFacts>() as u32;
     header.captured = header.length;
     // SAFETY: the slot begins with a header.
-    unsafe { ptr::write(&raw mut (*to).header, *header) };
+    unsafe { ptr::copy_nonoverlapping(header, &raw mut (*to).header, 1) };
     slot.submit(0);
     true
 }

@@ -19,5 +19,6 @@ pub mod pipeline;
 pub mod record;
 pub mod redact;
 pub mod run;
+pub mod service;
 pub mod sink;
 pub mod stream;

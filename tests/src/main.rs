@@ -33,6 +33,9 @@ enum Command {
         /// The backend to ask it for.
         #[arg(long, value_enum, default_value = "auto")]
         backend: Backend,
+        /// Where `cargo xtask setup` has put what real clients need.
+        #[arg(long, value_name = "DIR", default_value = "target/clients")]
+        clients: PathBuf,
         /// Which cases.
         #[arg(long, value_enum, default_value_t)]
         group: Group,
@@ -61,6 +64,10 @@ enum Command {
         /// Destination.
         #[arg(long, value_name = "IP:PORT", default_value = "169.254.169.254:80")]
         addr: SocketAddr,
+        /// The network namespace that this one is joined to, by a veth pair and
+        /// nothing else.
+        #[arg(long, value_name = "PATH")]
+        joined_to: Option<PathBuf>,
     },
     /// Measure what the analyzer costs.
     Bench {
@@ -129,6 +136,7 @@ fn run(command: Command) -> Result<()> {
         Command::Suite {
             analyzer,
             backend,
+            clients,
             group,
             filter,
             ..
@@ -136,6 +144,7 @@ fn run(command: Command) -> Result<()> {
             let setup = Setup {
                 analyzer,
                 backend: backend.name().to_owned(),
+                clients,
             };
             let summary = suite::run(&setup, group, filter.as_deref())?;
             if summary.failed > 0 {
@@ -156,12 +165,14 @@ fn run(command: Command) -> Result<()> {
             scenario,
             case,
             addr,
+            joined_to,
         } => send::run(
             &scenario,
             &Wire {
                 case,
                 destination: addr,
             },
+            joined_to.as_deref(),
         ),
         Command::Bench { analyzer, subject } => bench::run(subject, &analyzer),
         Command::Demo { analyzer } => demo::run(&analyzer),

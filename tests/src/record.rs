@@ -59,8 +59,12 @@ pub struct Ancestor {
 pub struct Request {
     /// Number of the record.
     pub seq: u64,
-    /// `v1`, `v2` or `unknown`.
+    /// `v1`, `v2`, `unknown`, or `not_applicable` of another service.
     pub version: String,
+    /// Service at the destination.
+    pub service: Option<String>,
+    /// Whether it was for credentials.
+    pub credentials: Option<bool>,
     /// `metadata` or `token`.
     pub operation: Option<String>,
     /// Why the version is unknown, or what is odd.
@@ -119,6 +123,8 @@ impl Request {
         Ok(Self {
             seq: number(value, "/seq")?,
             version: text(value, "/imds/version")?,
+            service: optional_text(value, "/imds/service"),
+            credentials: value["imds"]["credentials"].as_bool(),
             operation: optional_text(value, "/imds/operation"),
             reason: optional_text(value, "/imds/reason"),
             method: optional_text(value, "/http/method"),

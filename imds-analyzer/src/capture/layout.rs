@@ -18,7 +18,12 @@ enum Need {
     Send,
     /// The program on the wire.
     Wire,
-    /// Nobody in particular: absent on some kernels, and done without there.
+    /// Every program, where there is one: absent on some kernels, and done without
+    /// there. In a damaged blob nobody can tell, so it is needed.
+    CommonIfAny,
+    /// The hooks on `tcp_sendmsg`, likewise.
+    SendIfAny,
+    /// Nobody: without it, records say less of their senders.
     Optional,
 }
 
@@ -33,7 +38,7 @@ const MEMBERS: &[Entry] = &[
     // Absent in kernels without IPv6.
     (
         "SKC_V6_DADDR",
-        Need::Optional,
+        Need::CommonIfAny,
         "sock_common",
         &["skc_v6_daddr"],
     ),
@@ -48,7 +53,7 @@ const MEMBERS: &[Entry] = &[
     ("ITER_OFFSET", Need::Send, "iov_iter", &["iov_offset"]),
     ("ITER_COUNT", Need::Send, "iov_iter", &["count"]),
     ("ITER_IOV", Need::Send, "iov_iter", &["__iov", "iov"]),
-    ("ITER_UBUF", Need::Optional, "iov_iter", &["ubuf"]),
+    ("ITER_UBUF", Need::SendIfAny, "iov_iter", &["ubuf"]),
     ("ITER_NR_SEGS", Need::Send, "iov_iter", &["nr_segs"]),
     ("TASK_PID", Need::Common, "task_struct", &["pid"]),
     ("TASK_TGID", Need::Common, "task_struct", &["tgid"]),
@@ -74,7 +79,7 @@ const MEMBERS: &[Entry] = &[
         "task_struct",
         &["start_boottime", "real_start_time"],
     ),
-    ("MM_OWNER", Need::Optional, "mm_struct", &["owner"]),
+    ("MM_OWNER", Need::CommonIfAny, "mm_struct", &["owner"]),
     ("MM_ARG_START", Need::Common, "mm_struct", &["arg_start"]),
     ("MM_ARG_END", Need::Common, "mm_struct", &["arg_end"]),
     ("CRED_EUID", Need::Common, "cred", &["euid"]),
@@ -156,7 +161,7 @@ const WALKS: &[(&str, &[&str])] = &[
 
 /// Globals that take a number of `enum iter_type`.
 const ITER_TYPES: &[(&str, Need, &str)] = &[
-    ("ITER_IS_UBUF", Need::Optional, "ITER_UBUF"),
+    ("ITER_IS_UBUF", Need::SendIfAny, "ITER_UBUF"),
     ("ITER_IS_IOVEC", Need::Send, "ITER_IOVEC"),
     ("ITER_IS_KVEC", Need::Send, "ITER_KVEC"),
 ];
@@ -234,10 +239,11 @@ impl Layout {
             Err(error) => {
                 self.globals.push((global, ABSENT));
                 let slot = match need {
-                    Need::Common => &mut self.common,
-                    Need::Send => &mut self.send,
-                    Need::Wire => &mut self.wire,
                     Need::Optional => return,
+                    Need::CommonIfAny | Need::SendIfAny if !error.is_of_damage() => return,
+                    Need::Common | Need::CommonIfAny => &mut self.common,
+                    Need::Send | Need::SendIfAny => &mut self.send,
+                    Need::Wire => &mut self.wire,
                 };
                 slot.get_or_insert(error);
             }
@@ -250,14 +256,15 @@ fn first_found<T>(
     names: &[&'static str],
     look_up: impl Fn(&str) -> Result<T, BtfError>,
 ) -> Result<(&'static str, T), BtfError> {
-    let mut first_error = None;
-    for name in names {
-        match look_up(name) {
-            Ok(found) => return Ok((name, found)),
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    Err(first_error.unwrap_or_else(|| BtfError::NoStruct(String::new())))
+    let (first, others) = names.split_first().expect("the table names each member");
+    look_up(first)
+        .map(|found| (*first, found))
+        .or_else(|error| {
+            let mut found = others.iter().map(|name| (*name, look_up(name)));
+            found
+                .find_map(|(name, found)| Some((name, found.ok()?)))
+                .ok_or(error)
+        })
 }
 
 #[cfg(test)]
@@ -266,6 +273,53 @@ mod tests {
 
     /// The first bytes of `sock_common` are an ABI of a kind; 0, 12
     /// and 16 on every kernel tried (include/net/sock.h).
+    /// The running kernel's blob with another name in the place of `name`.
+    fn without(name: &str) -> Vec<u8> {
+        let mut blob = std::fs::read("/sys/kernel/btf/vmlinux").expect("this kernel has BTF");
+        let wanted = format!("\0{name}\0").into_bytes();
+        let at = memchr::memmem::find(&blob, &wanted).expect("this kernel has the name");
+        blob[at + 1] = b'~';
+        blob
+    }
+
+    #[test]
+    fn missing_member_stands_in_the_way_of_those_who_need_it() {
+        for (name, [common, send, wire]) in [
+            ("skc_dport", [true, false, false]),
+            ("arg_start", [true, false, false]),
+            ("iov_offset", [false, true, false]),
+            ("msg_flags", [false, true, false]),
+            ("ITER_KVEC", [false, true, false]),
+            ("owned", [false, false, true]),
+            ("skc_v6_daddr", [false, false, false]),
+        ] {
+            let blob = without(name);
+            let layout = Layout::resolve(&Btf::parse(&blob).unwrap());
+            for (found, wanted) in [
+                (&layout.common, common),
+                (&layout.send, send),
+                (&layout.wire, wire),
+            ] {
+                let text = found.as_ref().map(ToString::to_string);
+                let named = text.as_ref().is_some_and(|text| text.contains(name));
+                assert_eq!(named, wanted, "{name}: {text:?}");
+                assert_eq!(text.is_some(), wanted, "{name}: {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_some_kernels_lack_is_not_done_without_if_the_blob_is_damaged() {
+        let mut blob = without("skc_v6_daddr");
+        blob.pop();
+        let layout = Layout::resolve(&Btf::parse(&blob).unwrap());
+        let reason = layout.common.expect("IPv6 may be lost").to_string();
+        assert!(
+            reason.contains("skc_v6_daddr") && reason.contains("truncated"),
+            "{reason}"
+        );
+    }
+
     #[test]
     fn running_kernel_has_every_member_that_is_needed() {
         let blob = std::fs::read("/sys/kernel/btf/vmlinux").expect("this kernel has BTF");

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows HTTP. The types are what the rest of the pipeline reads.
 //! [`backend`] chooses and starts a way to capture, [`layout`] tells the eBPF
-//! programs about this kernel (from its [`btf`]), [`programs`] loads and attaches
+//! programs about this kernel (from its [`btf`], which [`kernel_types`] finds), [`programs`] loads and attaches
 //! them, [`ring`] decodes what they report and [`loss`] what they could not.
 
 pub mod args;
@@ -10,6 +10,7 @@ pub mod backend;
 pub mod btf;
 pub mod cgroup2;
 pub mod debug_log;
+pub mod kernel_types;
 pub mod layout;
 pub mod loss;
 pub mod privilege;
@@ -28,7 +29,7 @@ pub struct StreamId {
 }
 
 /// Where a stream goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// Address; IPv4-mapped IPv6 addresses are given as IPv4.
     pub ip: IpAddr,

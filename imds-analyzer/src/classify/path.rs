@@ -35,6 +35,9 @@ pub(super) fn is_token(path: &[Vec<u8>]) -> bool {
 
 /// A path that answers with temporary credentials: of the instance's role, or
 /// of the instance's own identity. The list of roles is not one.
+///
+/// Newer AWS SDKs (for Java, Ruby, PHP and JavaScript) ask for the role's below
+/// `security-credentials-extended` first, which adds its account.
 pub(super) fn is_credentials(path: &[Vec<u8>]) -> bool {
     let [version, data, rest @ ..] = path else {
         return false;
@@ -44,15 +47,26 @@ pub(super) fn is_credentials(path: &[Vec<u8>]) -> bool {
         && data == b"meta-data"
         && matches!(
             rest.as_slice(),
-            [b"iam", b"security-credentials", _, ..]
-                | [
-                    b"identity-credentials",
-                    b"ec2",
-                    b"security-credentials",
-                    _,
-                    ..
-                ]
+            [
+                b"iam",
+                b"security-credentials" | b"security-credentials-extended",
+                _,
+                ..
+            ] | [
+                b"identity-credentials",
+                b"ec2",
+                b"security-credentials",
+                _,
+                ..
+            ]
         )
+}
+
+/// `/v2/credentials/ID` of the ECS agent ("Task IAM role", Amazon ECS Developer Guide),
+/// `/v1/credentials` of the EKS Pod Identity Agent.
+pub(super) fn is_container_credentials(path: &[Vec<u8>]) -> bool {
+    matches!(path, [version, credentials, ..]
+        if version.starts_with(b"v") && credentials == b"credentials")
 }
 
 /// `latest`, `1.0`, or a date such as `2021-03-23`.

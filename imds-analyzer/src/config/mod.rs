@@ -5,6 +5,7 @@
 //! one is an error, and so is a key nobody knows: a misspelt limit must not
 //! silently stay at its default.
 
+mod destinations;
 mod error;
 mod value;
 
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::service::Watched;
+
 pub use error::ConfigError;
 pub use value::{HeartbeatInterval, Output, RingBufferBytes, UnlessOff};
 
@@ -24,7 +27,7 @@ pub const DEFAULT_PATH: &str = "/etc/imds-analyzer/imds-analyzer.toml";
 /// Everything the file can set. Empty strings mean "not set", so that every
 /// key has a default that can be written down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Config {
     /// How to hook into the kernel.
     pub backend: Backend,
@@ -35,6 +38,12 @@ pub struct Config {
     /// Capture only this network namespace: a path like `/run/netns/NAME`.
     #[serde(with = "value::empty_is_none")]
     pub netns: Option<PathBuf>,
+    /// Type information of the running kernel, if not where the kernel gives it.
+    #[serde(with = "value::empty_is_none")]
+    pub btf: Option<PathBuf>,
+    /// What is watched: IMDS, and what the file adds.
+    #[serde(with = "destinations")]
+    pub destinations: Watched,
     /// Whether to watch the wire (`cgroup_skb/egress`) beside fentry and kprobe.
     pub witness: UnlessOff,
     /// Whether to remember what processes were started as (`sched_process_exec`), for
@@ -85,7 +94,7 @@ pub enum Format {
 
 /// Bounds on what one host's traffic can make the analyzer hold in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Limits {
     /// Longest request head that is read, bytes. A longer one is a record
     /// with version `unknown`.
@@ -116,7 +125,7 @@ impl Default for Limits {
 
 /// The host's name, set by hand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct HostOverride {
     /// `host.name` of the records.
     #[serde(with = "value::empty_is_none")]
@@ -125,7 +134,7 @@ pub struct HostOverride {
 
 /// The instance, set by hand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct CloudOverride {
     /// `cloud.instance_id` of the records.
     #[serde(with = "value::empty_is_none")]

@@ -1,6 +1,7 @@
 //! Events of the kernel side in, events of the log out.
 
 mod secrets;
+mod services;
 
 use std::sync::Arc;
 

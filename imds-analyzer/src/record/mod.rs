@@ -28,6 +28,9 @@ pub enum ImdsVersion {
     V2,
     /// The request could not be read whole; `reason` says why.
     Unknown,
+    /// It went to another service than IMDS, which has no versions.
+    #[serde(rename = "not_applicable")]
+    NotApplicable,
 }
 
 /// What the request asked for.
@@ -43,17 +46,19 @@ pub enum Operation {
 /// Classification of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Imds {
-    /// v1, v2 or unknown.
+    /// v1, v2 or unknown; of another service than IMDS always not applicable.
     pub version: ImdsVersion,
-    /// Metadata or token; absent if unknown.
+    /// Metadata or token; absent if unknown, and of another service than IMDS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
     /// Why the version is unknown, or what is odd about the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Whether the target hands out role credentials.
+    /// Whether the target hands out role credentials; absent if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<bool>,
+    /// Name of the service at the destination: `imds`, `ecs`, `eks`, or as configured.
+    pub service: String,
 }
 
 /// The request itself, redacted.

@@ -27,6 +27,7 @@ pub(crate) fn request() -> Request {
     };
     Request {
         imds: Imds {
+            service: "imds".to_owned(),
             version: ImdsVersion::V1,
             operation: Some(Operation::Metadata),
             reason: Some("no_token".to_owned()),
@@ -89,6 +90,7 @@ pub(crate) fn bare_request() -> Request {
     let full = request();
     Request {
         imds: Imds {
+            service: "imds".to_owned(),
             version: ImdsVersion::Unknown,
             operation: None,
             reason: None,
@@ -124,6 +126,7 @@ fn counters() -> Counters {
             v1: 12,
             v2: 30,
             unknown: 1,
+            not_applicable: 2,
         },
         chunks: 50,
         bytes: 4_800,
@@ -135,6 +138,30 @@ fn counters() -> Counters {
         },
         suppressed: 5,
         lost: [("ring_full".into(), 7)].into(),
+    }
+}
+
+/// A call to another service.
+pub(crate) fn other_service_request() -> Request {
+    let full = request();
+    Request {
+        imds: Imds {
+            service: "ecs".to_owned(),
+            version: ImdsVersion::NotApplicable,
+            operation: None,
+            reason: None,
+            credentials: Some(true),
+        },
+        http: Http {
+            path: Some("/v2/credentials/[REDACTED]".to_owned()),
+            host: Some("169.254.170.2".to_owned()),
+            ..full.http
+        },
+        destination: Destination {
+            ip: "169.254.170.2".parse().unwrap(),
+            port: 80,
+        },
+        ..full
     }
 }
 

@@ -46,6 +46,8 @@ pub enum Version {
     V2(Option<&'static str>),
     /// Unknown for one of these reasons; any, if none is named.
     Unknown(&'static [&'static str]),
+    /// None, because another service than IMDS has none.
+    NotApplicable,
     /// What could be either right or beyond an HTTP parser: right, or unknown
     /// with a reason, but never the wrong one.
     RightOrUnknown(Known),
@@ -245,6 +247,7 @@ fn check(expected: &Expected, record: &Request, differences: &mut Vec<Difference
     let right = match &expected.version {
         Version::V1 => record.version == "v1" && reason.is_none(),
         Version::V2(wanted) => record.version == "v2" && reason == *wanted,
+        Version::NotApplicable => record.version == "not_applicable" && reason.is_none(),
         Version::Unknown([]) => unknown_with_reason,
         Version::Unknown(reasons) => {
             record.version == "unknown" && reason.is_some_and(|reason| reasons.contains(&reason))
@@ -258,12 +261,14 @@ fn check(expected: &Expected, record: &Request, differences: &mut Vec<Difference
     if record.version != "unknown"
         && let (Some(method), Some(target)) = (&expected.method, &expected.target)
     {
-        let operation = if is_token_request(method, target) {
-            "token"
+        let operation = if expected.version == Version::NotApplicable {
+            None
+        } else if is_token_request(method, target) {
+            Some("token")
         } else {
-            "metadata"
+            Some("metadata")
         };
-        if record.operation.as_deref() != Some(operation) {
+        if record.operation.as_deref() != operation {
             wrong("operation", &operation, &record.operation);
         }
         let path = record.path.as_deref().unwrap_or_default();

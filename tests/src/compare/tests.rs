@@ -34,6 +34,8 @@ fn record(number: u64, version: &str) -> Request {
     Request {
         seq: number,
         version: version.into(),
+        service: Some("imds".into()),
+        credentials: Some(false),
         operation: Some("metadata".into()),
         reason: None,
         method: Some("GET".into()),
@@ -70,6 +72,22 @@ fn both() -> Vec<Expected> {
 fn equal_sides_have_no_difference() {
     let records = [record(2, "v2"), record(1, "v1")];
     assert_eq!(compare(&both(), &records), []);
+}
+
+#[test]
+fn version_of_a_service_that_has_none_is_told() {
+    let wanted = [expected(1, Version::NotApplicable)];
+    let mut right = record(1, "not_applicable");
+    right.operation = None;
+    assert_eq!(compare(&wanted, &[right.clone()]), []);
+    for version in ["v1", "v2", "unknown"] {
+        right.version = version.into();
+        assert_eq!(compare(&wanted, &[right.clone()]).len(), 1, "{version}");
+    }
+    let odd = record(1, "not_applicable");
+    let odd = [odd];
+    assert_eq!(compare(&wanted, &odd).len(), 1, "an operation");
+    assert_eq!(compare(&[expected(1, Version::V1)], &odd).len(), 1);
 }
 
 #[test]

@@ -4,20 +4,39 @@
 use std::{
     collections::HashSet,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use super::{access_log::TOKEN_HEADER, head::Head};
+use super::{access_log::TOKEN_HEADER, documents, head::Head};
 use crate::canary;
+
+pub use super::documents::ROLE;
 
 const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 /// Longest life of a token in seconds: six hours.
 const TTL_LIMIT: u32 = 21_600;
 
-/// Name of the role whose credentials are handed out.
-pub const ROLE: &str = "imds-tests-role";
+/// How requests for a token are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenAnswer {
+    /// With a token, as they should.
+    #[default]
+    Issue,
+    /// With this status: 403 as IMDS refuses what a proxy forwarded, 404 or 405 as
+    /// something that knows no tokens does.
+    Refuse(u16),
+    /// Not at all, like the packet whose hop limit is too small for a container.
+    Never,
+}
+
+/// Lets tokens be issued again when dropped.
+#[derive(Debug)]
+#[must_use = "tokens are issued again when this is dropped"]
+pub struct Unanswered<'i> {
+    imds: &'i Imds,
+}
 
 /// State of a service: which tokens are valid and whether v1 is allowed.
 #[derive(Debug, Default)]
@@ -25,6 +44,7 @@ pub struct Imds {
     tokens: Mutex<HashSet<Vec<u8>>>,
     issued: AtomicU64,
     v2_only: AtomicBool,
+    token_answer: Mutex<TokenAnswer>,
 }
 
 /// An answer.
@@ -34,6 +54,8 @@ pub struct Response {
     pub status: u16,
     /// Its phrase.
     pub phrase: &'static str,
+    /// Fields that only some answers have.
+    pub fields: Vec<(&'static str, String)>,
     /// Body.
     pub body: String,
 }
@@ -44,16 +66,33 @@ impl Imds {
         self.v2_only.store(required, Ordering::Relaxed);
     }
 
-    /// Answers a request.
-    pub fn respond(&self, head: &Head) -> Response {
+    /// Answers requests for tokens in another way until what this returns is dropped.
+    pub fn answer_tokens(&self, answer: TokenAnswer) -> Unanswered<'_> {
+        *self.token_answer() = answer;
+        Unanswered { imds: self }
+    }
+
+    fn token_answer(&self) -> MutexGuard<'_, TokenAnswer> {
+        self.token_answer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers a request; `None` if it is to get no answer.
+    pub fn respond(&self, head: &Head) -> Option<Response> {
         let target = String::from_utf8_lossy(&head.target);
         let path = path_of(&target);
-        match head.method.as_str() {
-            "PUT" if path == "/latest/api/token" => self.issue(head),
+        let answer = *self.token_answer();
+        Some(match head.method.as_str() {
+            "PUT" if path == "/latest/api/token" => match answer {
+                TokenAnswer::Issue => self.issue(head),
+                TokenAnswer::Refuse(status) => Response::new(status, "Refused", ""),
+                TokenAnswer::Never => return None,
+            },
             // Bodies are of no use to IMDS; tests send some to show that they are skipped.
             "GET" | "HEAD" | "PUT" | "POST" => self.read(head, path),
             _ => Response::new(405, "Method Not Allowed", ""),
-        }
+        })
     }
 
     fn issue(&self, head: &Head) -> Response {
@@ -63,10 +102,13 @@ impl Imds {
         let ttl = head
             .field(TTL_HEADER)
             .and_then(|ttl| std::str::from_utf8(ttl).ok()?.parse::<u32>().ok());
-        if !ttl.is_some_and(|ttl| (1..=TTL_LIMIT).contains(&ttl)) {
+        let Some(ttl) = ttl.filter(|ttl| (1..=TTL_LIMIT).contains(ttl)) else {
             return Response::new(400, "Bad Request", "");
-        }
-        Response::new(200, "OK", &self.new_token())
+        };
+        let mut response = Response::new(200, "OK", &self.new_token());
+        // The AWS SDK for Rust takes no token without it.
+        response.fields.push((TTL_HEADER, ttl.to_string()));
+        response
     }
 
     /// A valid token, without a request for it.
@@ -91,14 +133,10 @@ impl Imds {
         if !allowed {
             return Response::new(401, "Unauthorized", "");
         }
-        let body = match path.trim_end_matches('/') {
-            "/latest/meta-data/ami-id" => "ami-0abcdef1234567890".to_owned(),
-            "/latest/meta-data/instance-id" => "i-1234567890abcdef0".to_owned(),
-            "/latest/meta-data/iam/security-credentials" => ROLE.to_owned(),
-            "/latest/meta-data/iam/security-credentials/imds-tests-role" => credentials(),
-            _ => "ami-id\nhostname\niam/\ninstance-id\n".to_owned(),
-        };
-        Response::new(200, "OK", &body)
+        match documents::at(path) {
+            Some(body) => Response::new(200, "OK", &body),
+            None => Response::new(404, "Not Found", ""),
+        }
     }
 }
 
@@ -107,6 +145,7 @@ impl Response {
         Self {
             status,
             phrase,
+            fields: Vec::new(),
             body: body.to_owned(),
         }
     }
@@ -114,18 +153,27 @@ impl Response {
     /// The bytes to send. A HEAD request's body is left out.
     pub fn encode(&self, keep_alive: bool, head_only: bool) -> Vec<u8> {
         let connection = if keep_alive { "keep-alive" } else { "close" };
-        let mut bytes = format!(
+        let mut head = format!(
             "HTTP/1.1 {} {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
-             Connection: {connection}\r\nServer: EC2ws\r\n\r\n",
+             Connection: {connection}\r\nServer: EC2ws\r\n",
             self.status,
             self.phrase,
             self.body.len(),
-        )
-        .into_bytes();
+        );
+        for (name, value) in &self.fields {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let mut bytes = format!("{head}\r\n").into_bytes();
         if !head_only {
             bytes.extend(self.body.as_bytes());
         }
         bytes
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        *self.imds.token_answer() = TokenAnswer::Issue;
     }
 }
 
@@ -138,16 +186,6 @@ fn path_of(target: &str) -> &str {
     path.split('?').next().unwrap_or(path)
 }
 
-fn credentials() -> String {
-    format!(
-        "{{\n  \"Code\" : \"Success\",\n  \"Type\" : \"AWS-HMAC\",\n  \"AccessKeyId\" : \"{}\",\n  \
-         \"SecretAccessKey\" : \"{}\",\n  \"Token\" : \"{}\"\n}}",
-        canary::access_key_id(),
-        canary::secret_access_key(),
-        canary::session_token(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +195,7 @@ mod tests {
         let Progress::Head(head, _) = parse(head.as_bytes()) else {
             panic!("{head:?} is no head");
         };
-        imds.respond(&head)
+        imds.respond(&head).expect("is to be answered")
     }
 
     #[test]
@@ -196,6 +234,28 @@ mod tests {
         assert_eq!(ask(&imds, get).status, 200);
         imds.require_tokens(true);
         assert_eq!(ask(&imds, get).status, 401);
+    }
+
+    #[test]
+    fn token_tells_its_life_in_the_answer() {
+        let answer = ask(
+            &Imds::default(),
+            "PUT /latest/api/token HTTP/1.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n",
+        );
+        let sent = String::from_utf8(answer.encode(true, false)).expect("is ASCII");
+        assert!(sent.contains("\r\nx-aws-ec2-metadata-token-ttl-seconds: 60\r\n"));
+        assert!(sent.ends_with(&format!("\r\n\r\n{}", answer.body)));
+    }
+
+    #[test]
+    fn tokens_are_refused_only_as_long_as_asked() {
+        let imds = Imds::default();
+        let put =
+            "PUT /latest/api/token HTTP/1.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n";
+        let refused = imds.answer_tokens(TokenAnswer::Refuse(403));
+        assert_eq!(ask(&imds, put).status, 403);
+        drop(refused);
+        assert_eq!(ask(&imds, put).status, 200);
     }
 
     #[test]

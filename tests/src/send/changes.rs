@@ -16,7 +16,11 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Scenario, checkpoint, crowd, fact, owners::linger, sys, wire::Wire};
+use super::{
+    Scenario, checkpoint, crowd, fact,
+    sys::{self, linger},
+    wire::Wire,
+};
 
 pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
     ("exec_after_sending", exec_after_sending),

@@ -74,7 +74,7 @@ pub fn run_if_caller() {
     let path = arguments.next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
     let outcome = if name == LINGERER {
-        super::owners::linger()
+        sys::linger()
     } else if name == LEAVER {
         Ok(())
     } else if name.starts_with(PREFIX) {

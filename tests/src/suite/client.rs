@@ -4,7 +4,7 @@ use std::{
     io::Write as _,
     net::SocketAddr,
     os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     time::Duration,
 };
@@ -53,12 +53,15 @@ impl RunningSender {
         case: &str,
         destination: SocketAddr,
     ) -> Result<Self> {
-        let args = [
+        let mut args = vec![
             "send".to_owned(),
             format!("--scenario={scenario}"),
             format!("--case={case}"),
             format!("--addr={destination}"),
         ];
+        if let Some(peer) = netns.peer_path() {
+            args.push(format!("--joined-to={}", peer.display()));
+        }
         let mut child = netns
             .command(program)
             .args(&args)
@@ -298,28 +301,4 @@ fn run(mut command: Command, program: &Path, args: &[&str]) -> Result<Ran> {
         sender: child_sender(pid, program, words),
         output: output.stdout,
     })
-}
-
-/// Finds a program in `PATH`, or where the VM has it.
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|candidate| candidate.is_file())
-}
-
-/// The Python interpreter itself, not a script that chooses one.
-///
-/// # Errors
-///
-/// If there is none, or it does not run.
-pub fn find_python() -> Result<PathBuf> {
-    let first = find_program("python3").context("this suite needs python3")?;
-    let output = Command::new(&first)
-        .args(["-c", "import sys; print(sys.executable)"])
-        .output()
-        .with_context(|| format!("run {}", first.display()))?;
-    let path = String::from_utf8(output.stdout)?.trim().to_owned();
-    ensure!(!path.is_empty(), "python3 does not know its own path");
-    Ok(path.into())
 }

@@ -8,6 +8,7 @@
 mod apt;
 mod bpf_linker;
 mod bpf_rust;
+pub(crate) mod clients;
 mod components;
 mod tools;
 
@@ -21,7 +22,8 @@ pub(crate) fn run() -> Result<()> {
         tools::ensure()?;
         components::ensure()?;
         let toolchain = bpf_rust::ensure()?;
-        bpf_linker::ensure(&toolchain)
+        bpf_linker::ensure(&toolchain)?;
+        clients::ensure()
     })
 }
 

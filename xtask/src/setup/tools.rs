@@ -11,8 +11,7 @@ struct Tool {
     purpose: &'static str,
 }
 
-/// What has to be there besides Rust. The VM image takes its Python, curl and
-/// so on from these packages too.
+/// What has to be there besides Rust and the clients.
 const TOOLS: &[Tool] = &[
     tool(
         "qemu-system-x86_64",
@@ -20,10 +19,6 @@ const TOOLS: &[Tool] = &[
         "boots the test kernels",
     ),
     tool("ip", "iproute2", "network namespaces of tests and demo"),
-    tool("curl", "curl", "test client"),
-    tool("wget", "wget", "test client"),
-    tool("python3", "python3", "test client"),
-    tool("perl", "perl", "test client"),
     tool("busybox", "busybox-static", "the VM's small programs"),
     tool("dpkg-deb", "dpkg", "unpacks the test kernels"),
     tool("systemd-analyze", "systemd", "verifies the units"),

@@ -6,6 +6,7 @@ use super::cases::Cases;
 use crate::binaries::Binaries;
 use crate::command::{CommandExt as _, privileged};
 use crate::kernel::Kernel;
+use crate::setup::clients;
 use crate::vm::{self, SuiteCount};
 
 /// Runs it with the backend that the analyzer chooses here.
@@ -14,6 +15,8 @@ pub(super) fn on_this_machine(binaries: &Binaries) -> Result<Cases> {
     let status = privileged(&binaries.tests)?
         .args(["suite", "--backend", "auto", "--analyzer"])
         .arg(&binaries.analyzer)
+        .arg("--clients")
+        .arg(clients::dir())
         .relay(|line| cases += count(line))?;
     cases.checked(status)
 }

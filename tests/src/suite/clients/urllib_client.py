@@ -1,5 +1,6 @@
 """urllib: a connection for each request, header names capitalised its own way."""
 import sys
+import threading
 import urllib.request
 
 case = sys.argv[1]
@@ -17,4 +18,6 @@ put = urllib.request.Request("http://169.254.169.254/latest/api/token", method="
 token = opener.open(put, timeout=60).read().decode()
 ask(2, {})
 ask(3, {"X-aws-ec2-metadata-token": token})
+print("tid", threading.get_native_id())
+print("done", flush=True)
 sys.stdin.read()

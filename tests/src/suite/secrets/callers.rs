@@ -10,8 +10,8 @@ use crate::{
     compare::Sender,
     mock::imds::ROLE,
     suite::{
-        client::{HeldShell, find_program, find_python, run_client},
-        real_clients::{ScriptFile, script_file},
+        client::{HeldShell, run_client},
+        real_clients::{ScriptFile, find_program, find_python, script_file},
         session::{Session, child_sender},
     },
 };
