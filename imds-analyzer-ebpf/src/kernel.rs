@@ -7,6 +7,8 @@ use aya_ebpf::{
     helpers::{bpf_probe_read_kernel, generated},
 };
 
+use crate::globals::ABSENT;
+
 /// Reads the `T` at `offset` in the kernel object at `address`.
 ///
 /// Fails with the helper's error if that memory is not mapped.
@@ -56,6 +58,15 @@ pub fn read_or_zero<T: Plain>(address: u64, offset: &Global<u32>) -> T {
 pub unsafe fn load<T: Plain>(object: *const u8, offset: &Global<u32>) -> T {
     // SAFETY: the caller vouches for it. Volatile, so that it stays one load.
     unsafe { ptr::read_volatile(object.add(offset.load() as usize).cast()) }
+}
+
+/// As [`read_or_zero`], and zero on a kernel that has no such member.
+#[inline(always)]
+pub fn read_known<T: Plain + Default>(address: u64, offset: &Global<u32>) -> T {
+    if offset.load() == ABSENT {
+        return T::default();
+    }
+    read_or_zero(address, offset)
 }
 
 /// The same number, of which the verifier knows nothing any more: it follows every

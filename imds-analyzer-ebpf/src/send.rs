@@ -16,10 +16,10 @@ use aya_log_ebpf::info;
 use imds_analyzer_common::{loss::LossCause, record::FLAG_POSITION_UNCERTAIN};
 
 use crate::{
-    chunk, globals, kernel, loss,
+    chunk, globals, kernel, loss, process,
     segments::{OPAQUE, Segments, Walk},
     socket::{Port, Route, Socket, TCP_CLOSE, TCP_SYN_SENT},
-    stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN},
+    stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN, Stream},
     task,
 };
 
@@ -181,8 +181,8 @@ fn commit(send: &mut Send, taken: u32, certain: bool) {
         stream.set_origin(sequence, ORIGIN_DATA);
     }
     if task::note(&mut stream.task) {
-        send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
-        chunk::emit_process(&mut send.walk.header);
+        describe(send, socket, stream);
+        process::tell(&mut send.walk.header);
     }
     let ahead = stream.delivered.wrapping_sub(sequence) as i32;
     if ahead >= committed as i32
@@ -190,7 +190,7 @@ fn commit(send: &mut Send, taken: u32, certain: bool) {
     {
         return;
     }
-    send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
+    describe(send, socket, stream);
     let header = &mut send.walk.header;
     header.position = sequence.wrapping_sub(stream.origin);
     if overlapped {
@@ -201,4 +201,11 @@ fn commit(send: &mut Send, taken: u32, certain: bool) {
     if complete && !overlapped && ahead >= 0 {
         stream.delivered = write_seq;
     }
+}
+
+/// Makes the header of what the send emits.
+#[inline(always)]
+fn describe(send: &mut Send, socket: Socket, stream: &Stream) {
+    let header = &mut send.walk.header;
+    chunk::describe(header, socket, stream, &send.route, send.entered_ns);
 }

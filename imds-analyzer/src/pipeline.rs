@@ -56,8 +56,25 @@ impl Pipeline {
             capture::Event::Arguments {
                 task,
                 args,
+                at_exec: true,
+                ..
+            } => self.attributor.note_exec_args(&task, &args),
+            capture::Event::Arguments {
+                task,
+                args,
                 truncated,
+                at_exec: false,
             } => self.attributor.note_args(&task, &args, truncated),
+            capture::Event::Program {
+                task,
+                program,
+                at_exec: true,
+            } => self.attributor.note_exec_program(&task, &program),
+            capture::Event::Program {
+                task,
+                program,
+                at_exec: false,
+            } => self.attributor.note_program(&task, program),
             capture::Event::Ancestors {
                 task,
                 ancestors,

@@ -95,6 +95,11 @@ impl Daemon {
             debug: debug_ebpf,
             btf: config.btf.clone(),
         })?;
+        if config.exec_cache.get()
+            && let Err(error) = programs.attach_exec()
+        {
+            tracing::warn!(%error, "ancestors that are gone will lack their arguments");
+        }
         let debug_log = DebugLog::new(&mut programs, debug_ebpf)?;
         let ring = Ring::new(programs.take_ring()?).context("cannot poll the ring buffer")?;
         give_back_memory();

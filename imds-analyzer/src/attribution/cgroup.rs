@@ -5,7 +5,7 @@
 //! `libpod-ID.scope` with systemd, a bare `ID` below `docker`, `kubepods` or `ecs`
 //! without it.
 
-use crate::{record::Container, redact};
+use crate::{capture::Program, record::Container, redact};
 
 /// Prefixes of container scopes, and whose they are.
 const SCOPES: &[(&str, &str)] = &[
@@ -26,6 +26,14 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Where a process ran its program, as the kernel side told it. `None` if it did not
+    /// tell, or if the process is in the root of the unified hierarchy: on a host with
+    /// the old hierarchies all are.
+    pub(super) fn told(program: &Program) -> Option<Self> {
+        let path = program.cgroup.as_deref().filter(|path| *path != b"/")?;
+        Some(Self::of(&format!("0::{}\n", String::from_utf8_lossy(path))))
+    }
+
     /// Reads the lines of `/proc/PID/cgroup`: `ID:CONTROLLERS:PATH`. The unified
     /// hierarchy's line, or systemd's own in a hybrid one, says the unit.
     pub(super) fn of(cgroup: &str) -> Self {

@@ -1,14 +1,11 @@
 //! Reading one process from `/proc`.
 
-use std::{
-    io::Read as _,
-    os::unix::ffi::OsStrExt as _,
-    path::{Path, PathBuf},
-};
+use std::{io::Read as _, os::unix::ffi::OsStringExt as _, path::PathBuf};
 
 use procfs::process::Process;
 
-use crate::{capture::args::split_args, redact};
+use super::executable::{Executable, file_at};
+use crate::capture::args::split_args;
 
 /// Nanoseconds of a clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on every
 /// architecture that the daemon is built for (include/asm-generic/param.h).
@@ -34,8 +31,9 @@ pub(super) struct Live {
     pub(super) parent: u32,
     /// `comm` of its main thread.
     pub(super) name: Vec<u8>,
-    /// Path, escaped and free of secrets.
-    pub(super) executable: Option<String>,
+    /// Its executable; `None` for a kernel thread, and without CAP_SYS_PTRACE for
+    /// processes of other users.
+    pub(super) executable: Option<Executable>,
     /// As they are.
     pub(super) args: Vec<Vec<u8>>,
     /// Lines of the `cgroup` file.
@@ -57,8 +55,9 @@ impl ProcRoot {
         self.read(pid, None)
     }
 
-    /// All is read through one open directory, which the kernel ties to the
-    /// process: a successor with the same id is never read instead.
+    /// All but the executable's file is read through one open directory, which the
+    /// kernel ties to the process: a successor with the same id is never read instead.
+    /// If one took its place before the file was asked, the last reads fail.
     ///
     /// The process may exec or exit at any moment. So its name and then its state
     /// are read last: whatever was read before them is older, and belongs to the
@@ -67,9 +66,13 @@ impl ProcRoot {
         if pid == 0 {
             return None;
         }
-        let process = Process::new_with_root(self.path.join(pid.to_string())).ok()?;
+        let directory = self.path.join(pid.to_string());
+        let process = Process::new_with_root(directory.clone()).ok()?;
         let args = read(&process, "cmdline", MAX_ARGS)?;
-        let executable = process.exe().ok().map(|path| shown(&path));
+        let executable = process.exe().ok().map(|path| Executable {
+            file: file_at(&directory.join("exe")),
+            path: path.into_os_string().into_vec(),
+        });
         let cgroup = read(&process, "cgroup", MAX_CGROUP).unwrap_or_default();
         let name = name(&process)?;
         let stat = process.stat().ok()?;
@@ -95,10 +98,6 @@ fn name(process: &Process) -> Option<Vec<u8>> {
         comm.pop();
     }
     Some(comm)
-}
-
-fn shown(path: &Path) -> String {
-    redact::text(path.as_os_str().as_bytes())
 }
 
 fn read(process: &Process, file: &str, most: u64) -> Option<Vec<u8>> {

@@ -180,6 +180,12 @@ impl<'a> Btf<'a> {
         })
     }
 
+    /// Size of a struct in bytes, if there is one of that name.
+    pub fn size_of(&self, structure: &str) -> Option<u32> {
+        let id = self.find(structure, &[KIND_STRUCT])?;
+        self.type_by_id(id).map(|found| found.size_or_type)
+    }
+
     /// The number that `enum name` gives to `value`, as 32 bits.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ enum Need {
     CommonIfAny,
     /// The hooks on `tcp_sendmsg`, likewise.
     SendIfAny,
+    /// Nobody: without it, records say less of their senders.
+    Optional,
 }
 
 /// Global, need, struct, and the member under its names through the years.
@@ -82,6 +84,79 @@ const MEMBERS: &[Entry] = &[
     ("MM_ARG_END", Need::Common, "mm_struct", &["arg_end"]),
     ("CRED_EUID", Need::Common, "cred", &["euid"]),
     ("CRED_EGID", Need::Common, "cred", &["egid"]),
+    (
+        "TASK_EXEC_ID",
+        Need::Common,
+        "task_struct",
+        &["self_exec_id"],
+    ),
+    ("TASK_NSPROXY", Need::Optional, "task_struct", &["nsproxy"]),
+    (
+        "TASK_THREAD_PID",
+        Need::Optional,
+        "task_struct",
+        &["thread_pid"],
+    ),
+    ("TASK_CGROUPS", Need::Optional, "task_struct", &["cgroups"]),
+    ("MM_EXE_FILE", Need::Optional, "mm_struct", &["exe_file"]),
+    ("FILE_INODE", Need::Optional, "file", &["f_inode"]),
+    ("FILE_DENTRY", Need::Optional, "file", &["f_path.dentry"]),
+    ("FILE_MOUNT", Need::Optional, "file", &["f_path.mnt"]),
+    ("INODE_INO", Need::Optional, "inode", &["i_ino"]),
+    ("INODE_SB", Need::Optional, "inode", &["i_sb"]),
+    ("SB_DEV", Need::Optional, "super_block", &["s_dev"]),
+    ("DENTRY_PARENT", Need::Optional, "dentry", &["d_parent"]),
+    ("DENTRY_NAME", Need::Optional, "dentry", &["d_name.name"]),
+    ("DENTRY_HASHED", Need::Optional, "dentry", &["d_hash.pprev"]),
+    ("VFSMOUNT_ROOT", Need::Optional, "vfsmount", &["mnt_root"]),
+    ("MOUNT_VFSMOUNT", Need::Optional, "mount", &["mnt"]),
+    ("MOUNT_PARENT", Need::Optional, "mount", &["mnt_parent"]),
+    ("MOUNT_POINT", Need::Optional, "mount", &["mnt_mountpoint"]),
+    ("CSS_SET_DEFAULT", Need::Optional, "css_set", &["dfl_cgrp"]),
+    ("CGROUP_NODE", Need::Optional, "cgroup", &["kn"]),
+    ("KERNFS_ID", Need::Optional, "kernfs_node", &["id"]),
+    (
+        "KERNFS_PARENT",
+        Need::Optional,
+        "kernfs_node",
+        &["__parent", "parent"],
+    ),
+    ("KERNFS_NAME", Need::Optional, "kernfs_node", &["name"]),
+    ("NSPROXY_MNT", Need::Optional, "nsproxy", &["mnt_ns"]),
+    ("NSPROXY_NET", Need::Optional, "nsproxy", &["net_ns"]),
+    ("MNT_NS_INUM", Need::Optional, "mnt_namespace", &["ns.inum"]),
+    ("PID_NS_INUM", Need::Optional, "pid_namespace", &["ns.inum"]),
+    ("PID_LEVEL", Need::Optional, "pid", &["level"]),
+    ("PID_NUMBERS", Need::Optional, "pid", &["numbers"]),
+];
+
+/// Walks through the kernel's objects: the global that programs ask whether they can
+/// go, and those that they need on the way. None is begun that cannot be finished.
+const WALKS: &[(&str, &[&str])] = &[
+    (
+        "DENTRY_NAME",
+        &[
+            "MM_EXE_FILE",
+            "FILE_DENTRY",
+            "FILE_MOUNT",
+            "DENTRY_PARENT",
+            "DENTRY_HASHED",
+            "VFSMOUNT_ROOT",
+            "MOUNT_VFSMOUNT",
+            "MOUNT_PARENT",
+            "MOUNT_POINT",
+        ],
+    ),
+    (
+        "KERNFS_NAME",
+        &[
+            "TASK_CGROUPS",
+            "CSS_SET_DEFAULT",
+            "CGROUP_NODE",
+            "KERNFS_ID",
+            "KERNFS_PARENT",
+        ],
+    ),
 ];
 
 /// Globals that take a number of `enum iter_type`.
@@ -128,7 +203,34 @@ impl Layout {
             }
             Err(error) => layout.set("ITER_TYPE", Need::Send, Err(error)),
         }
+        layout.set_pid_numbers(btf);
+        for (walk, needed) in WALKS {
+            if needed.iter().any(|name| layout.get(name) == Some(ABSENT)) {
+                layout.globals.retain(|(global, _)| global != walk);
+                layout.globals.push((walk, ABSENT));
+            }
+        }
         layout
+    }
+
+    /// Elements of `pid.numbers`, an array of `struct upid`.
+    fn set_pid_numbers(&mut self, btf: &Btf<'_>) {
+        let numbers = self.get("PID_NUMBERS").filter(|offset| *offset != ABSENT);
+        let namespace = btf
+            .member("upid", "ns")
+            .ok()
+            .zip(numbers)
+            .map_or(ABSENT, |(ns, numbers)| numbers + ns.offset);
+        self.globals.push(("PID_NUMBERS_NS", namespace));
+        self.globals
+            .push(("UPID_SIZE", btf.size_of("upid").unwrap_or(0)));
+    }
+
+    fn get(&self, global: &str) -> Option<u32> {
+        let mut known = self.globals.iter();
+        known
+            .find(|(name, _)| *name == global)
+            .map(|(_, value)| *value)
     }
 
     fn set(&mut self, global: &'static str, need: Need, value: Result<u32, BtfError>) {
@@ -137,6 +239,7 @@ impl Layout {
             Err(error) => {
                 self.globals.push((global, ABSENT));
                 let slot = match need {
+                    Need::Optional => return,
                     Need::CommonIfAny | Need::SendIfAny if !error.is_of_damage() => return,
                     Need::Common | Need::CommonIfAny => &mut self.common,
                     Need::Send | Need::SendIfAny => &mut self.send,
@@ -221,18 +324,18 @@ mod tests {
     fn running_kernel_has_every_member_that_is_needed() {
         let blob = std::fs::read("/sys/kernel/btf/vmlinux").expect("this kernel has BTF");
         let layout = Layout::resolve(&Btf::parse(&blob).unwrap());
-        assert_eq!(
-            (layout.common, layout.send, layout.wire),
-            (None, None, None)
-        );
-        let global = |name| {
-            layout
-                .globals
-                .iter()
-                .find(|(found, _)| *found == name)
-                .unwrap()
-                .1
-        };
+        for missing in [&layout.common, &layout.send, &layout.wire] {
+            assert_eq!(*missing, None);
+        }
+        for walk in [
+            "DENTRY_NAME",
+            "KERNFS_NAME",
+            "PID_NUMBERS_NS",
+            "MNT_NS_INUM",
+        ] {
+            assert_ne!(layout.get(walk), Some(ABSENT), "{walk}");
+        }
+        let global = |name| layout.get(name).unwrap();
         assert_eq!(global("SKC_DADDR"), 0);
         assert_eq!(global("SKC_DPORT"), 12);
         assert_eq!(global("SKC_FAMILY"), 16);

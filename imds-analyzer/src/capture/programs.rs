@@ -240,6 +240,14 @@ impl Programs {
         })
     }
 
+    /// Attaches the raw tracepoint at which processes tell what they execute.
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    pub fn attach_exec(&mut self) -> Result<(), ProgramsError> {
+        self.attach_tracepoint("sched_process_exec")
+    }
+
     /// Takes the ring buffer.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::service::Watched;
 
 pub use error::ConfigError;
-pub use value::{HeartbeatInterval, Output, RingBufferBytes, Witness};
+pub use value::{HeartbeatInterval, Output, RingBufferBytes, UnlessOff};
 
 /// The file that is read when none is named.
 pub const DEFAULT_PATH: &str = "/etc/imds-analyzer/imds-analyzer.toml";
@@ -45,7 +45,10 @@ pub struct Config {
     #[serde(with = "destinations")]
     pub destinations: Watched,
     /// Whether to watch the wire (`cgroup_skb/egress`) beside fentry and kprobe.
-    pub witness: Witness,
+    pub witness: UnlessOff,
+    /// Whether to remember what processes were started as (`sched_process_exec`), for
+    /// ancestors that are gone when a record is written.
+    pub exec_cache: UnlessOff,
     /// Seconds between two heartbeats.
     pub heartbeat_interval_s: HeartbeatInterval,
     /// Size of the ring buffer between kernel and user space, bytes.

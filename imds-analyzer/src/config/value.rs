@@ -235,19 +235,19 @@ pub(super) mod empty_is_none {
     }
 }
 
-/// Whether to watch the wire beside a send hook; it is, unless switched off.
+/// Something that is done unless it is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Witness(bool);
+pub struct UnlessOff(bool);
 
-impl Witness {
-    /// Whether to watch it.
+impl UnlessOff {
+    /// Whether to do it.
     pub fn get(self) -> bool {
         self.0
     }
 }
 
-impl Default for Witness {
+impl Default for UnlessOff {
     fn default() -> Self {
         Self(true)
     }

@@ -98,6 +98,27 @@ pub struct Container {
     pub runtime: Option<String>,
 }
 
+/// What is special about an executable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutableState {
+    /// Its file has no name any more: it was replaced (an upgrade) or removed.
+    Deleted,
+    /// It never was in a file system (memfd_create(2)).
+    Memfd,
+}
+
+/// Inodes of a process's namespaces, as `ls -l /proc/PID/ns` shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Namespaces {
+    /// PID namespace.
+    pub pid: u32,
+    /// Mount namespace.
+    pub mount: u32,
+    /// Network namespace; the socket's may be another, see [`Capture::netns`].
+    pub net: u32,
+}
+
 /// The process that sent a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Process {
@@ -116,6 +137,9 @@ pub struct Process {
     /// Path of the executable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executable: Option<String>,
+    /// What is special about the executable, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executable_state: Option<ExecutableState>,
     /// Arguments, secrets replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
@@ -127,6 +151,15 @@ pub struct Process {
     /// systemd unit, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub systemd_unit: Option<String>,
+    /// Path of its cgroup in the unified hierarchy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// Process id in its own PID namespace, if that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespaced_pid: Option<u32>,
+    /// Its namespaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Namespaces>,
     /// The process was gone before `/proc` could be read: only what the kernel
     /// gave at the hook is known.
     pub exited: bool,
@@ -139,6 +172,9 @@ pub struct Ancestor {
     pub pid: u32,
     /// Name (`comm`).
     pub name: String,
+    /// User it ran as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
     /// Path of the executable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executable: Option<String>,

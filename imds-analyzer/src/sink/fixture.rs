@@ -21,6 +21,7 @@ pub(crate) fn request() -> Request {
     let ancestor = |pid, name: &str, command_line: &str| Ancestor {
         pid,
         name: name.to_owned(),
+        user: Some(User { id: 0, name: None }),
         executable: Some(format!("/usr/bin/{name}")),
         command_line: Some(command_line.to_owned()),
     };
@@ -46,6 +47,7 @@ pub(crate) fn request() -> Request {
             name: "curl".to_owned(),
             thread_name: Some("worker".to_owned()),
             executable: Some("/usr/bin/curl".to_owned()),
+            executable_state: Some(ExecutableState::Deleted),
             args: Some(vec!["curl".to_owned(), "-s".to_owned()]),
             user: User {
                 id: 0,
@@ -56,6 +58,13 @@ pub(crate) fn request() -> Request {
                 runtime: Some("docker".to_owned()),
             }),
             systemd_unit: Some("backup.service".to_owned()),
+            cgroup: Some("/system.slice/backup.service".to_owned()),
+            namespaced_pid: Some(7),
+            namespaces: Some(Namespaces {
+                pid: 4_026_531_836,
+                mount: 4_026_531_841,
+                net: 4_026_531_840,
+            }),
             exited: true,
         }),
         destination: Destination {

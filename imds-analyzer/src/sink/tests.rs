@@ -57,6 +57,7 @@ fn all(text: &str) -> Request {
     process.args = Some(vec![own(), own()]);
     process.user.name = Some(own());
     process.systemd_unit = Some(own());
+    process.cgroup = Some(own());
     let container = process.container.as_mut().unwrap();
     container.id = own();
     container.runtime = Some(own());
@@ -85,7 +86,8 @@ fn json_fields_stand_in_the_order_of_the_contract() {
         "\"lineage\":\"curl < bash < systemd\"",
         "\"process\":{\"pid\":3109,\"tid\":3110,\"start_time\":",
         "\"user\":{\"id\":0,\"name\":\"root\"},\"container\":{",
-        "\"systemd_unit\":\"backup.service\",\"exited\":true}",
+        "\"systemd_unit\":\"backup.service\",\"cgroup\":",
+        "\"namespaces\":{\"pid\":4026531836,\"mount\":4026531841,\"net\":4026531840},\"exited\":true}",
         "\"destination\":{\"ip\":\"169.254.169.254\",\"port\":80}",
         "\"capture\":{\"backend\":\"fentry\",\"netns\":4026531840,\"bytes\":96,\"truncated\":false}",
         "\"ancestors\":[{\"pid\":3010,",

@@ -17,12 +17,22 @@ pub struct Sender {
     pub tid: Option<u32>,
     /// Name of the process: its executable's file name, at most 15 bytes.
     pub name: String,
+    /// Path of its executable, where a test looks at it.
+    pub executable: Option<String>,
+    /// What is special about the executable, if anything is.
+    pub executable_state: Option<String>,
     /// Its arguments, where they hold nothing that may be redacted.
     pub args: Option<Vec<String>>,
+    /// It was started without any argument, not even its name.
+    pub may_lack_args: bool,
     /// Effective user.
     pub uid: u32,
+    /// The parent, where a test looks at it.
+    pub parent: Option<u32>,
     /// Processes that must be among the ancestors, in this order.
     pub above: Vec<u32>,
+    /// There are more ancestors than a record shows.
+    pub is_deep: bool,
     /// Waits until its records are there, so that `/proc` can't be too late.
     pub lingers: bool,
 }
@@ -286,14 +296,24 @@ fn check_sender(
     if record.uid != sender.uid {
         wrong("uid", &sender.uid, &record.uid);
     }
-    match (&sender.args, &record.args) {
-        (Some(wanted), Some(found)) if wanted != found => wrong("args", wanted, found),
-        // Absent means unknown, which is only right of a process that has gone.
-        (_, None) if sender.lingers => wrong("args", &sender.args, &record.args),
-        _ => {}
+    // The kernel side tells both: nobody is gone too early.
+    if (record.args.is_none() && !sender.may_lack_args)
+        || (sender.args.is_some() && sender.args != record.args)
+    {
+        wrong("args", &sender.args, &record.args);
+    }
+    if sender.executable.is_some() && sender.executable != record.executable {
+        wrong("executable", &sender.executable, &record.executable);
     }
     if sender.lingers && record.exited {
         wrong("exited", &false, &true);
+    }
+    if sender.executable_state != record.executable_state {
+        wrong(
+            "executable_state",
+            &sender.executable_state,
+            &record.executable_state,
+        );
     }
     let above: Vec<u32> = record.ancestors.iter().map(|one| one.pid).collect();
     let mut upwards = above.iter();
@@ -306,12 +326,24 @@ fn check_sender(
             wrong("command line above", &"some", &ancestor);
         }
     }
+    if sender.parent.is_some() && sender.parent.as_ref() != above.first() {
+        wrong("parent", &sender.parent, &above.first());
+    }
+    if sender.is_deep != record.ancestors_truncated {
+        wrong(
+            "ancestors_truncated",
+            &sender.is_deep,
+            &record.ancestors_truncated,
+        );
+    }
     // The suite is PID 1's child, or its grandchild, or it is lower still.
-    if above.last() != Some(&1) {
+    if !sender.is_deep && above.last() != Some(&1) {
         wrong("last ancestor", &1, &above);
     }
-    if !record.lineage.starts_with(&record.name) {
-        wrong("lineage", &record.name, &record.lineage);
+    // A name that holds the separator is one name still.
+    let first = record.name.replace('<', r"\x3c");
+    if !record.lineage.starts_with(&first) {
+        wrong("lineage", &first, &record.lineage);
     }
 }
 

@@ -8,9 +8,14 @@ fn sender() -> Sender {
         pid: 7,
         tid: Some(7),
         name: "curl".into(),
+        executable: Some("/usr/bin/curl".into()),
+        executable_state: None,
         args: Some(vec!["curl".into()]),
+        may_lack_args: false,
         uid: 0,
+        parent: Some(5),
         above: vec![5],
+        is_deep: false,
         lingers: true,
     }
 }
@@ -38,6 +43,8 @@ fn record(number: u64, version: &str) -> Request {
         pid: 7,
         tid: 7,
         name: "curl".into(),
+        executable: Some("/usr/bin/curl".into()),
+        executable_state: None,
         args: Some(vec!["curl".into()]),
         uid: 0,
         exited: false,
@@ -49,6 +56,7 @@ fn record(number: u64, version: &str) -> Request {
                 command_line: Some("x y".into()),
             })
             .to_vec(),
+        ancestors_truncated: false,
         ip: "169.254.169.254".into(),
         port: 80,
         backend: "cgroup".into(),
@@ -157,7 +165,7 @@ fn wrong_version_is_wrong_in_both_directions() {
 #[test]
 fn every_field_that_is_compared_can_be_wrong() {
     type Spoil = fn(&mut Request);
-    let spoilt: [(&str, Spoil); 12] = [
+    let spoilt: [(&str, Spoil); 16] = [
         ("pid", |r| r.pid = 8),
         ("tid", |r| r.tid = 8),
         ("name", |r| {
@@ -166,6 +174,14 @@ fn every_field_that_is_compared_can_be_wrong() {
         }),
         ("args", |r| r.args = Some(vec!["wget".into()])),
         ("args", |r| r.args = None),
+        ("executable", |r| r.executable = None),
+        ("executable_state", |r| {
+            r.executable_state = Some("deleted".into());
+        }),
+        ("ancestors_truncated", |r| r.ancestors_truncated = true),
+        ("executable", |r| {
+            r.executable = Some("/usr/bin/wget".into());
+        }),
         ("uid", |r| r.uid = 1),
         ("exited", |r| r.exited = true),
         ("ancestors", |r| drop(r.ancestors.remove(0))),

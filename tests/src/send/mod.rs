@@ -7,8 +7,10 @@
 //! knows it when the analyzer looks.
 
 mod apart;
+pub mod changes;
 mod connections;
 mod conversation;
+pub mod crowd;
 mod failing;
 mod faults;
 mod framing;
@@ -44,6 +46,8 @@ fn scenarios() -> impl Iterator<Item = &'static (&'static str, Scenario)> {
         faults::SCENARIOS,
         owners::SCENARIOS,
         connections::SCENARIOS,
+        changes::SCENARIOS,
+        crowd::SCENARIOS,
         services::SCENARIOS,
         conversation::SCENARIOS,
         rings::SCENARIOS,

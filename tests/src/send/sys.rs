@@ -278,20 +278,56 @@ pub(super) fn fork(work: impl FnOnce() -> anyhow::Result<()>) -> io::Result<libc
         return Err(io::Error::last_os_error());
     }
     if pid == 0 {
-        let code = match crate::netns::die_with_parent()
-            .map_err(Into::into)
-            .and_then(|()| work())
-        {
-            Ok(()) => 0,
-            Err(error) => {
-                eprintln!("child of a sender: {error:#}");
-                1
-            }
-        };
-        // SAFETY: ends the child without the parent's exit handlers.
-        unsafe { libc::_exit(code) };
+        run_and_exit(work);
     }
     Ok(pid)
+}
+
+fn run_and_exit(work: impl FnOnce() -> anyhow::Result<()>) -> ! {
+    let code = match crate::netns::die_with_parent()
+        .map_err(Into::into)
+        .and_then(|()| work())
+    {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("child of a sender: {error:#}");
+            1
+        }
+    };
+    // SAFETY: ends the child without the parent's exit handlers.
+    unsafe { libc::_exit(code) };
+}
+
+/// Forks a child with this process id, which must be free; with any, if it is 0. The
+/// child runs `work` as in [`fork`].
+pub(super) fn fork_as(
+    pid: libc::pid_t,
+    work: impl FnOnce() -> anyhow::Result<()>,
+) -> io::Result<libc::pid_t> {
+    if pid == 0 {
+        return fork(work);
+    }
+    // SAFETY: all zeroes is a valid clone_args.
+    let mut arguments: libc::clone_args = unsafe { mem::zeroed() };
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    arguments.set_tid = (&raw const pid).addr() as u64;
+    arguments.set_tid_size = 1;
+    // SAFETY: the arguments live. This process has one thread, and the child does
+    // nothing that libc would have to know of but execv(3) and _exit(2).
+    let child = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const arguments,
+            size_of::<libc::clone_args>(),
+        )
+    };
+    if child < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if child == 0 {
+        run_and_exit(work);
+    }
+    Ok(child as libc::pid_t)
 }
 
 /// Keeps a child alive as long as its parent, whose end kills it.

@@ -32,14 +32,19 @@ pub struct Case<'s> {
 }
 
 impl Case<'_> {
+    /// Where scenarios send to.
+    pub fn destination(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(IMDS_V4), 80)
+    }
+
     /// Starts a scenario of [`crate::send`].
     ///
     /// # Errors
     ///
     /// If this program can't be run again.
     pub fn start(&self, scenario: &str) -> Result<RunningSender> {
-        let destination = SocketAddr::new(IpAddr::V4(IMDS_V4), 80);
-        RunningSender::start(&self.session.netns, scenario, self.name, destination)
+        let netns = &self.session.netns;
+        RunningSender::start(netns, scenario, self.name, self.destination())
     }
 
     /// Runs a scenario that sends `count` whole requests, and holds the records

@@ -6,6 +6,7 @@
 //! session for those after it.
 
 mod apart;
+mod callers;
 mod case;
 mod client;
 mod connections;
@@ -104,6 +105,7 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(conversation::cases());
         cases.extend(apart::cases());
         cases.extend(owners::cases());
+        cases.extend(callers::cases());
         cases.extend(losses::cases());
         cases.extend(lifecycle::cases());
         cases.extend(destinations::cases());

@@ -243,9 +243,17 @@ pub fn child_sender(pid: u32, program: &Path, args: Vec<String>) -> Sender {
         pid,
         tid: None,
         name: process_name(program),
+        executable: program
+            .canonicalize()
+            .ok()
+            .map(|path| path.to_string_lossy().into_owned()),
+        executable_state: None,
         args: Some(args),
+        may_lack_args: false,
         uid: 0,
+        parent: None,
         above: vec![std::process::id()],
+        is_deep: false,
         lingers: false,
     }
 }
