@@ -7,6 +7,7 @@ fn sender() -> Sender {
     Sender {
         pid: 7,
         tid: Some(7),
+        threads: Vec::new(),
         name: "curl".into(),
         args: Some(vec!["curl".into()]),
         uid: 0,
@@ -250,4 +251,18 @@ fn one_record_too_many_or_too_few_shows_without_ids() {
     assert!(matches!(found[..], [Difference::Twice(_)]), "{found:?}");
     let found = compare(&expected, &records[..1]);
     assert!(matches!(found[..], [Difference::Missing(_)]), "{found:?}");
+}
+
+#[test]
+fn thread_of_another_process_is_wrong() {
+    let mut wanted = expected(1, Version::V1);
+    wanted.sender.tid = None;
+    wanted.sender.threads = vec![6, 7];
+    assert_eq!(compare(&[wanted.clone()], &[record(1, "v1")]), []);
+    wanted.sender.threads = vec![6];
+    let found = compare(&[wanted], &[record(1, "v1")]);
+    assert!(
+        matches!(found[..], [Difference::Wrong { field: "tid", .. }]),
+        "{found:?}"
+    );
 }

@@ -373,6 +373,7 @@ pub fn child_sender(pid: u32, program: &Path, args: Vec<String>) -> Sender {
     Sender {
         pid,
         tid: None,
+        threads: Vec::new(),
         name: process_name(program),
         args: Some(args),
         uid: 0,
