@@ -15,6 +15,8 @@ pub struct Sender {
     pub pid: u32,
     /// Thread, where a test looks at it.
     pub tid: Option<u32>,
+    /// The process's threads, one of which must have sent; empty where no test looks.
+    pub threads: Vec<u32>,
     /// Name of the process: its executable's file name, at most 15 bytes.
     pub name: String,
     /// Path of its executable, where a test looks at it.
@@ -289,6 +291,9 @@ fn check_sender(
     }
     if sender.tid.is_some_and(|tid| tid != record.tid) {
         wrong("tid", &sender.tid, &record.tid);
+    }
+    if !sender.threads.is_empty() && !sender.threads.contains(&record.tid) {
+        wrong("tid", &sender.threads, &record.tid);
     }
     if record.name != sender.name {
         wrong("name", &sender.name, &record.name);

@@ -7,6 +7,7 @@ fn sender() -> Sender {
     Sender {
         pid: 7,
         tid: Some(7),
+        threads: Vec::new(),
         name: "curl".into(),
         executable: Some("/usr/bin/curl".into()),
         executable_state: None,
@@ -232,4 +233,52 @@ fn same_request_by_two_senders_is_paired_by_sender() {
     other.seq = 2;
     let wanted = [second, expected(1, Version::V1)];
     assert_eq!(compare(&wanted, &[record(1, "v1"), other]), []);
+}
+
+/// What SDKs send: the same target again and again, and nothing to tell them apart.
+fn plain(version: Version) -> Expected {
+    Expected {
+        target: Some(b"/latest/meta-data/ami-id".into()),
+        ..expected(0, version)
+    }
+}
+
+fn plain_record(seq: u64, version: &str) -> Request {
+    Request {
+        path: Some("/latest/meta-data/ami-id".into()),
+        ..record(seq, version)
+    }
+}
+
+#[test]
+fn requests_without_ids_are_paired_in_their_order() {
+    let expected = [plain(Version::V2(None)), plain(Version::V1)];
+    let right = [plain_record(1, "v2"), plain_record(2, "v1")];
+    assert_eq!(compare(&expected, &right), []);
+    let swapped = [plain_record(1, "v1"), plain_record(2, "v2")];
+    assert_eq!(compare(&expected, &swapped).len(), 2);
+}
+
+#[test]
+fn one_record_too_many_or_too_few_shows_without_ids() {
+    let expected = [plain(Version::V1), plain(Version::V1)];
+    let records = [1, 2, 3].map(|seq| plain_record(seq, "v1"));
+    let found = compare(&expected, &records);
+    assert!(matches!(found[..], [Difference::Twice(_)]), "{found:?}");
+    let found = compare(&expected, &records[..1]);
+    assert!(matches!(found[..], [Difference::Missing(_)]), "{found:?}");
+}
+
+#[test]
+fn thread_of_another_process_is_wrong() {
+    let mut wanted = expected(1, Version::V1);
+    wanted.sender.tid = None;
+    wanted.sender.threads = vec![6, 7];
+    assert_eq!(compare(&[wanted.clone()], &[record(1, "v1")]), []);
+    wanted.sender.threads = vec![6];
+    let found = compare(&[wanted], &[record(1, "v1")]);
+    assert!(
+        matches!(found[..], [Difference::Wrong { field: "tid", .. }]),
+        "{found:?}"
+    );
 }

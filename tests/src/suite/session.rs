@@ -242,6 +242,7 @@ pub fn child_sender(pid: u32, program: &Path, args: Vec<String>) -> Sender {
     Sender {
         pid,
         tid: None,
+        threads: Vec::new(),
         name: process_name(program),
         executable: program
             .canonicalize()
