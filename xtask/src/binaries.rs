@@ -1,7 +1,7 @@
 //! Builds the two programs that suites and demo run: the analyzer, and
 //! `imds-tests` (mock IMDS, senders, suite, VM init).
 //!
-//! One static build serves this machine, the VM and the demo. It has a target
+//! One static build serves this machine, its VMs and the demo. It has a target
 //! directory of its own because its compiler flags differ: in the main one each
 //! change between the two would rebuild every dependency.
 
@@ -11,14 +11,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::command::{CommandExt as _, cargo};
+use crate::cross;
 use crate::workspace;
-
-/// The target that a machine like this one runs.
-pub(crate) const HOST_TARGET: &str = if cfg!(target_arch = "aarch64") {
-    "aarch64-unknown-linux-gnu"
-} else {
-    "x86_64-unknown-linux-gnu"
-};
 
 /// The programs that suites and demo run.
 #[derive(Debug)]
@@ -63,6 +57,7 @@ fn build(target: &str, profile: &str, packages: &[&str]) -> Result<PathBuf> {
         // This one would win over RUSTFLAGS.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", rustflags.trim());
+    cross::prepare(&mut build, target)?;
     for package in packages {
         build.args(["--package", package]);
     }

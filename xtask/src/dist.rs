@@ -5,8 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::binaries::{self, HOST_TARGET};
+use crate::binaries;
 use crate::command::CommandExt as _;
+use crate::cross::HOST_TARGET;
 use crate::progress::step;
 use crate::workspace;
 

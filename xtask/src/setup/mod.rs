@@ -9,6 +9,7 @@ mod apt;
 mod bpf_linker;
 mod bpf_rust;
 mod components;
+mod cross;
 mod tools;
 
 use anyhow::Result;
@@ -21,7 +22,8 @@ pub(crate) fn run() -> Result<()> {
         tools::ensure()?;
         components::ensure()?;
         let toolchain = bpf_rust::ensure()?;
-        bpf_linker::ensure(&toolchain)
+        bpf_linker::ensure(&toolchain)?;
+        cross::ensure()
     })
 }
 

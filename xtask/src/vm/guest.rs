@@ -84,7 +84,8 @@ pub(super) fn base() -> Result<Tree> {
     Ok(guest.tree)
 }
 
-fn skeleton() -> Tree {
+/// Directories, and what names users and hosts.
+pub(super) fn skeleton() -> Tree {
     let mut tree = Tree::new();
     for dir in DIRECTORIES {
         insert_with_parents(&mut tree, dir, Node::Directory);

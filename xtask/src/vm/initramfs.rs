@@ -1,5 +1,7 @@
-//! The VM's root file system: a base that is cached, and an overlay with the
-//! two programs under test, concatenated.
+//! The VM's root file system, as the kernel unpacks it from an initramfs.
+//!
+//! The lean one holds the two programs under test, modules, and nothing else. The
+//! other begins with a base that is cached, to which these are added.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -8,33 +10,56 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use super::cell::Guest;
 use super::cpio::{Archive, Kind, Member};
 use super::guest::{self, Node, Tree};
 use crate::binaries::Binaries;
 use crate::progress::note;
 
-/// Writes the image for one VM into `dir` and returns its path.
-pub(super) fn build(dir: &Path, name: &str, binaries: &Binaries) -> Result<PathBuf> {
-    fs::create_dir_all(dir)?;
-    let base = base(dir)?;
-    let image = dir.join(format!("{name}.cpio"));
+/// Writes the image for `guest` to `dir/name` and returns its path.
+pub(super) fn build(
+    dir: &Path,
+    name: &str,
+    guest: Guest,
+    binaries: &Binaries,
+    modules: &[PathBuf],
+) -> Result<PathBuf> {
+    let images = dir.join("images");
+    fs::create_dir_all(&images)?;
+    let image = images.join(format!("{name}.cpio"));
     let mut file =
         File::create(&image).with_context(|| format!("cannot write {}", image.display()))?;
-    io::copy(&mut File::open(&base)?, &mut file)?;
-    write(&overlay(binaries), &mut file)?;
+    let mut tree = overlay(binaries, modules)?;
+    match guest {
+        Guest::Lean => tree.extend(guest::skeleton()),
+        Guest::Clients => {
+            io::copy(&mut File::open(base(dir)?)?, &mut file)?;
+        }
+    }
+    write(&tree, &mut file)?;
     Ok(image)
 }
 
-/// `imds-tests` is PID 1; the analyzer is where the suite expects it.
-fn overlay(binaries: &Binaries) -> Tree {
-    Tree::from([
+/// `imds-tests` is PID 1; the analyzer is where the suite expects it; the modules are in
+/// the order in which init loads them.
+fn overlay(binaries: &Binaries, modules: &[PathBuf]) -> Result<Tree> {
+    let mut tree = Tree::from([
         ("init".into(), Node::Copy(binaries.tests.clone())),
+        ("modules".into(), Node::Directory),
         (
             "usr/bin/imds-analyzer".into(),
             Node::Copy(binaries.analyzer.clone()),
         ),
         ("usr/bin/imds-tests".into(), Node::Link("/init".into())),
-    ])
+    ]);
+    for module in modules {
+        let name = module
+            .file_name()
+            .and_then(|name| name.to_str())
+            .with_context(|| format!("no name in {}", module.display()))?;
+        tree.insert(format!("modules/{name}"), Node::Copy(module.clone()));
+    }
+    Ok(tree)
 }
 
 /// The base archive, written anew only if one of its inputs has changed.
