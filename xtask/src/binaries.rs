@@ -26,7 +26,8 @@ pub(crate) struct Binaries {
 impl Binaries {
     /// Builds them, statically linked, with the profile `suite` of the workspace.
     pub(crate) fn build(target: &str) -> Result<Self> {
-        let dir = build(target, "suite", &["imds-analyzer", "imds-analyzer-tests"])?;
+        let packages = ["imds-analyzer", "imds-analyzer-tests"];
+        let dir = build(target, "suite", &packages, &[])?;
         let built = Self {
             analyzer: dir.join("imds-analyzer"),
             tests: dir.join("imds-tests"),
@@ -38,25 +39,49 @@ impl Binaries {
     }
 }
 
-/// Builds the analyzer alone, statically linked, as it is released.
+/// Builds the analyzer alone, statically linked, as it is released: without the paths
+/// of the machine that built it.
 pub(crate) fn build_release(target: &str) -> Result<PathBuf> {
-    let program = build(target, "release", &["imds-analyzer"])?.join("imds-analyzer");
+    // Of two that match, the compiler takes the last.
+    let flags: Vec<String> = builder_paths()
+        .iter()
+        .map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()))
+        .collect();
+    let dir = build(target, "release", &["imds-analyzer"], &flags)?;
+    let program = dir.join("imds-analyzer");
     require(&program)?;
     Ok(program)
 }
 
-fn build(target: &str, profile: &str, packages: &[&str]) -> Result<PathBuf> {
+/// Directories of this machine that panics and debug information would name, and what
+/// they are to be called.
+pub(crate) fn builder_paths() -> Vec<(PathBuf, &'static str)> {
+    let home = env::home_dir();
+    let of_home = |variable: &str, name: &str| {
+        env::var_os(variable)
+            .map(PathBuf::from)
+            .or_else(|| Some(home.as_ref()?.join(name)))
+    };
+    let mut paths = Vec::new();
+    paths.extend(of_home("RUSTUP_HOME", ".rustup").map(|path| (path, "rustup")));
+    paths.extend(of_home("CARGO_HOME", ".cargo").map(|path| (path, "cargo")));
+    paths.push((workspace::root().to_owned(), "imds-analyzer"));
+    paths
+}
+
+fn build(target: &str, profile: &str, packages: &[&str], flags: &[String]) -> Result<PathBuf> {
     let target_dir = workspace::target_dir().join("static");
-    let mut rustflags = env::var("RUSTFLAGS").unwrap_or_default();
-    rustflags.push_str(" -C target-feature=+crt-static");
+    let others = env::var("RUSTFLAGS").unwrap_or_default();
+    let mut rustflags: Vec<&str> = others.split_whitespace().collect();
+    rustflags.extend(["-C", "target-feature=+crt-static"]);
+    rustflags.extend(flags.iter().map(String::as_str));
     let mut build = cargo();
     build
         .args(["build", "--bins", "--profile", profile, "--target", target])
         .arg("--target-dir")
         .arg(&target_dir)
-        // This one would win over RUSTFLAGS.
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("RUSTFLAGS", rustflags.trim());
+        // Unlike RUSTFLAGS, which it wins over, it can hold a path with a space.
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\x1f"));
     cross::prepare(&mut build, target)?;
     for package in packages {
         build.args(["--package", package]);

@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::{CommandExt as _, find_program};
-use crate::kernel::{MACHINES, Machine};
+use crate::kernel::{self, Machine};
 
 /// The target that a machine like this one runs.
 pub(crate) const HOST_TARGET: &str = if cfg!(target_arch = "aarch64") {
@@ -27,7 +27,7 @@ pub(crate) fn prepare(cargo: &mut Command, target: &str) -> Result<()> {
     if target == HOST_TARGET {
         return Ok(());
     }
-    let Some(machine) = MACHINES.into_iter().find(|one| one.target == target) else {
+    let Some(machine) = kernel::of_target(target) else {
         bail!("there is no target {target} here");
     };
     let linker = linker(machine);
@@ -111,6 +111,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::kernel::MACHINES;
 
     #[test]
     fn library_directory_counts_only_with_the_standard_library_in_it() {

@@ -38,7 +38,7 @@ enum Task {
     Test(test::Args),
     /// The integration suite in virtual machines: every kernel, both architectures
     VmTest(vm::Args),
-    /// The static, stripped release binary, with its size and SHA-256
+    /// The static, stripped release binaries of both architectures, with sizes and SHA-256
     Dist,
 }
 

@@ -16,7 +16,7 @@ use crate::workspace;
 /// whose own apt sources have none: Ubuntu.
 const MIRROR_VARIABLE: &str = "IMDS_ANALYZER_DEBIAN_MIRROR";
 /// Debian's keys, on Debian and, from the package of that name, on Ubuntu.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// From 6.19 on image and modules are two packages; their names begin with these.
 const BINARY_PREFIX: &str = "linux-binary-";
 const MODULES_PREFIX: &str = "linux-modules-";

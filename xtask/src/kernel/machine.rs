@@ -69,6 +69,13 @@ pub(crate) fn machine(arch: &str) -> Result<&'static Machine, String> {
         })
 }
 
+/// The architecture whose binaries are built for `target`.
+pub(crate) fn of_target(target: &str) -> Option<&'static Machine> {
+    MACHINES
+        .into_iter()
+        .find(|machine| machine.target == target)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

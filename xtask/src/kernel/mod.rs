@@ -12,8 +12,8 @@ mod table;
 
 use std::path::PathBuf;
 
-pub(crate) use download::obtain;
-pub(crate) use machine::{MACHINES, Machine, machine};
+pub(crate) use download::{KEYRING, mirrors, obtain};
+pub(crate) use machine::{MACHINES, Machine, machine, of_target};
 pub(crate) use table::{KERNELS, names};
 
 use crate::backend::Backend;

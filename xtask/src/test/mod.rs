@@ -5,6 +5,7 @@
 
 mod cases;
 mod lints;
+mod released;
 mod report;
 mod suites;
 mod units;
@@ -15,6 +16,7 @@ use anyhow::{Context as _, Result};
 
 use crate::binaries::Binaries;
 use crate::cross::HOST_TARGET;
+use crate::kernel;
 use crate::setup;
 use crate::vm;
 use report::Report;
@@ -44,7 +46,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     report.check("systemd units", || units::verify(&built()?.analyzer));
     report.cases("suite, this kernel", || suites::on_this_machine(built()?));
     if !args.no_vm {
-        report.many("core of the matrix", || suites::in_vms(&vm::core()));
+        let core = vm::core();
+        report.many("core of the matrix", || {
+            suites::in_vms(&core, &vm::Options::default())
+        });
+    }
+    if !args.no_vm
+        && let Some(machine) = kernel::of_target(HOST_TARGET)
+    {
+        report.check("released binary", || released::verify(machine));
+        report.many("released binary in a VM", || released::in_vm(machine));
     }
     if !args.no_vm {
         println!("\nOf the VMs this is the core; `cargo xtask vm-test` runs every cell.");

@@ -19,8 +19,8 @@ pub(super) fn on_this_machine(binaries: &Binaries) -> Result<Cases> {
 }
 
 /// Runs it in a VM for each of `cells`.
-pub(super) fn in_vms(cells: &[Cell]) -> Result<Vec<Row>> {
-    let outcomes = vm::run_cells(cells, &vm::Options::default())?;
+pub(super) fn in_vms(cells: &[Cell], options: &vm::Options) -> Result<Vec<Row>> {
+    let outcomes = vm::run_cells(cells, options)?;
     eprint!("{}", Table(&outcomes));
     Ok(outcomes.iter().map(row).collect())
 }

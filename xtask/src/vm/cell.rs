@@ -140,6 +140,14 @@ pub(crate) fn core() -> Vec<Cell> {
     cells
 }
 
+/// Where `cargo xtask test` shows that the released binary needs nothing beside it.
+pub(crate) fn released(machine: &Machine) -> Option<Cell> {
+    let kernel = KERNELS
+        .iter()
+        .find(|kernel| kernel.machine == machine && kernel.name == ALONE_KERNEL)?;
+    Some(Cell::lean(kernel, Backend::Auto))
+}
+
 /// What of the cells is wanted; empty means all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selection {

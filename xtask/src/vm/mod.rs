@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 
-pub(crate) use cell::{Cell, core};
+pub(crate) use cell::{Cell, core, released};
 pub(crate) use outcome::Outcome;
 pub(crate) use runner::{Options, run as run_cells};
 pub(crate) use table::Table;
@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Run only the cases whose name contains this
     #[arg(long, value_name = "SUBSTRING", value_parser = kernel_word)]
     filter: Option<String>,
+    /// Test the analyzer as it is released: without overflow checks, stripped
+    #[arg(long)]
+    release: bool,
     /// Take over the cells that passed earlier with the same kernels and programs
     #[arg(long)]
     resume: bool,
@@ -73,6 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let options = Options {
         filter: args.filter.clone(),
         resume: args.resume,
+        release: args.release,
     };
     let outcomes = run_cells(&cells, &options)?;
     print!("{}", Table(&outcomes));

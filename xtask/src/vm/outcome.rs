@@ -73,10 +73,10 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// The file for `cell` in `dir`; what it says counts if it was written with `key`.
-    pub(super) fn new(dir: &Path, cell: &Cell, key: String) -> Self {
+    /// The file `name` of a cell in `dir`; what it says counts if it was written with `key`.
+    pub(super) fn new(dir: &Path, name: &str, key: String) -> Self {
         Self {
-            file: dir.join(cell.file_name()),
+            file: dir.join(name),
             key,
         }
     }
@@ -152,7 +152,7 @@ mod tests {
     fn pass_is_recalled_with_the_same_key_only() {
         let dir = tempfile::tempdir().unwrap();
         let cell = matrix()[0];
-        let memory = |key: &str| Memory::new(dir.path(), &cell, key.into());
+        let memory = |key: &str| Memory::new(dir.path(), &cell.file_name(), key.into());
         assert_eq!(memory("a").recall(), None);
         memory("a").keep(&facts()).unwrap();
         assert_eq!(memory("a").recall(), Some(facts()));
@@ -166,7 +166,7 @@ mod tests {
     fn damaged_file_or_one_of_a_failure_is_no_pass() {
         let dir = tempfile::tempdir().unwrap();
         let cell = matrix()[0];
-        let memory = Memory::new(dir.path(), &cell, "a".into());
+        let memory = Memory::new(dir.path(), &cell.file_name(), "a".into());
         fs::write(dir.path().join(cell.file_name()), "key=a\npassed=").unwrap();
         assert_eq!(memory.recall(), None);
         for (passed, failed) in [(52, 1), (0, 0)] {
@@ -184,10 +184,10 @@ mod tests {
     fn cells_do_not_share_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let cells = matrix();
-        Memory::new(dir.path(), &cells[0], "a".into())
+        Memory::new(dir.path(), &cells[0].file_name(), "a".into())
             .keep(&facts())
             .unwrap();
-        let other = Memory::new(dir.path(), &cells[1], "a".into());
+        let other = Memory::new(dir.path(), &cells[1].file_name(), "a".into());
         assert_eq!(other.recall(), None);
     }
 }

@@ -18,7 +18,7 @@ use super::cell::{Cell, Guest};
 use super::outcome::{Facts, Memory, Outcome};
 use super::verdict::{Console, Expectation};
 use super::{initramfs, qemu};
-use crate::binaries::Binaries;
+use crate::binaries::{self, Binaries};
 use crate::command::CommandExt as _;
 use crate::kernel::{self, Kernel, Obtained};
 use crate::progress::{note, seconds, step};
@@ -34,6 +34,20 @@ pub(crate) struct Options {
     pub(crate) filter: Option<String>,
     /// Take over what passed earlier with the same inputs.
     pub(crate) resume: bool,
+    /// Test the analyzer as it is released, not the one with overflow checks.
+    pub(crate) release: bool,
+}
+
+impl Options {
+    /// Names the files of a cell's run.
+    fn file_name(&self, cell: &Cell) -> String {
+        let name = cell.file_name();
+        if self.release {
+            format!("{name}-released")
+        } else {
+            name
+        }
+    }
 }
 
 /// A cell that can be booted.
@@ -44,6 +58,8 @@ struct Ready<'a> {
     words: Vec<String>,
     probe: bool,
     memory: Memory,
+    /// Where its console goes.
+    log: PathBuf,
 }
 
 /// What the cells of one kernel and guest have in common.
@@ -61,7 +77,7 @@ pub(crate) fn run(cells: &[Cell], options: &Options) -> Result<Vec<Outcome>> {
     let (logs, results) = (dir.join("logs"), dir.join("results"));
     fs::create_dir_all(&logs)?;
     fs::create_dir_all(&results)?;
-    let disks = disks(cells, &dir);
+    let disks = disks(cells, options.release, &dir);
     let mut outcomes: BTreeMap<usize, Outcome> = BTreeMap::new();
     let mut queue = Vec::new();
     for (number, cell) in cells.iter().enumerate() {
@@ -78,7 +94,8 @@ pub(crate) fn run(cells: &[Cell], options: &Options) -> Result<Vec<Outcome>> {
             .any(|other| other.kernel.id() == cell.kernel.id());
         let words = words(cell, options.filter.as_deref(), probe);
         let key = format!("{} {}", disk.digest, words.join(" "));
-        let memory = Memory::new(&results, cell, key);
+        let name = options.file_name(cell);
+        let memory = Memory::new(&results, &name, key);
         if let Some(facts) = memory.recall().filter(|_| options.resume) {
             note(format_args!("{cell}: passed earlier"));
             let outcome = Outcome {
@@ -99,11 +116,12 @@ pub(crate) fn run(cells: &[Cell], options: &Options) -> Result<Vec<Outcome>> {
             words,
             probe,
             memory,
+            log: logs.join(format!("{name}.log")),
         });
     }
     // The long ones first, so that none is left alone at the end.
     queue.sort_by_key(|ready| Reverse(ready.cell.guest));
-    outcomes.extend(boot_all(queue, &logs)?);
+    outcomes.extend(boot_all(queue)?);
     Ok(outcomes.into_values().collect())
 }
 
@@ -123,7 +141,7 @@ fn disk_name(cell: &Cell) -> String {
 }
 
 /// Builds for each architecture, fetches each kernel, writes each image, once.
-fn disks(cells: &[Cell], dir: &Path) -> BTreeMap<String, Result<Disk, String>> {
+fn disks(cells: &[Cell], release: bool, dir: &Path) -> BTreeMap<String, Result<Disk, String>> {
     let mut built: BTreeMap<&str, Result<Binaries, String>> = BTreeMap::new();
     let mut obtained: BTreeMap<String, Result<Obtained, String>> = BTreeMap::new();
     let mut disks = BTreeMap::new();
@@ -131,7 +149,7 @@ fn disks(cells: &[Cell], dir: &Path) -> BTreeMap<String, Result<Disk, String>> {
         let target = cell.kernel.machine.target;
         built.entry(target).or_insert_with(|| {
             step(format_args!("build for {target}"), || {
-                Binaries::build(target)
+                build(target, release)
             })
             .map_err(message)
         });
@@ -146,6 +164,14 @@ fn disks(cells: &[Cell], dir: &Path) -> BTreeMap<String, Result<Disk, String>> {
         });
     }
     disks
+}
+
+fn build(target: &str, release: bool) -> Result<Binaries> {
+    let mut binaries = Binaries::build(target)?;
+    if release {
+        binaries.analyzer = binaries::build_release(target)?;
+    }
+    Ok(binaries)
 }
 
 fn obtain(kernel: &Kernel) -> Result<Obtained, String> {
@@ -180,7 +206,7 @@ fn message(error: anyhow::Error) -> String {
 }
 
 /// Boots all of `queue`, in order, as processors become free.
-fn boot_all(queue: Vec<Ready<'_>>, logs: &Path) -> Result<Vec<(usize, Outcome)>> {
+fn boot_all(queue: Vec<Ready<'_>>) -> Result<Vec<(usize, Outcome)>> {
     let count = queue.len();
     let workers = thread::available_parallelism()
         .map_or(1, NonZero::get)
@@ -196,7 +222,7 @@ fn boot_all(queue: Vec<Ready<'_>>, logs: &Path) -> Result<Vec<(usize, Outcome)>>
         let mut outcomes = Vec::new();
         while let Some((place, ready)) = next() {
             let name = format!("[{} of {count}] {}", place + 1, ready.cell);
-            outcomes.push((ready.number, ready.boot(&name, logs, talkative)?));
+            outcomes.push((ready.number, ready.boot(&name, talkative)?));
         }
         Ok(outcomes)
     };
@@ -211,15 +237,14 @@ fn boot_all(queue: Vec<Ready<'_>>, logs: &Path) -> Result<Vec<(usize, Outcome)>>
 }
 
 impl Ready<'_> {
-    fn boot(&self, name: &str, logs: &Path, talkative: bool) -> Result<Outcome> {
-        let log = logs.join(format!("{}.log", self.cell.file_name()));
+    fn boot(&self, name: &str, talkative: bool) -> Result<Outcome> {
         note(format_args!("{name}: started"));
         let boot = qemu::Boot {
             machine: self.cell.kernel.machine,
             kernel: &self.disk.kernel,
             initramfs: &self.disk.initramfs,
             words: &self.words,
-            log: &log,
+            log: &self.log,
             limit: LIMIT,
         };
         let started = Instant::now();
@@ -262,7 +287,7 @@ impl Ready<'_> {
             verdict,
             facts,
             earlier: false,
-            log: Some(log),
+            log: Some(self.log.clone()),
         })
     }
 }
