@@ -6,58 +6,139 @@
 //! rustup's nightly with `rust-src`.
 
 use std::{
-    path::Path,
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use aya_build::{Package, Toolchain};
-
 /// Name that `cargo xtask setup` gives to a distribution's BPF-capable compiler.
 const LINKED_TOOLCHAIN: &str = "imds-analyzer-bpf";
+/// The package with the eBPF programs, its binary, and the object that `capture` embeds.
+const PROGRAMS: &str = "imds-analyzer-ebpf";
+/// Between the flags in `CARGO_ENCODED_RUSTFLAGS`.
+const SEPARATOR: &str = "\x1f";
 
 fn main() {
-    println!("cargo:rerun-if-changed=../imds-analyzer-common");
-    println!("cargo:rerun-if-changed=build.rs");
-    // An error that is told this way ends the build with this one line; a failing
-    // exit code would add the whole output of this script.
-    let Some((toolchain, bootstrap)) = toolchain() else {
-        println!(
-            "cargo::error=no Rust toolchain here can build for BPF, or bpf-linker is missing: run `cargo xtask setup`"
-        );
-        return;
-    };
-    // SAFETY: this process has one thread.
-    unsafe { std::env::set_var("RUSTC_BOOTSTRAP", bootstrap) };
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../imds-analyzer-ebpf");
-    let package = Package {
-        name: "imds-analyzer-ebpf",
-        root_dir: root,
-        ..Package::default()
-    };
-    if let Err(error) = aya_build::build_ebpf([package], Toolchain::Custom(toolchain)) {
-        println!(
-            "cargo::error=the eBPF programs did not build ({error:#}); if a tool is missing, run `cargo xtask setup`"
-        );
+    for input in ["imds-analyzer-common", PROGRAMS, "Cargo.lock"] {
+        println!("cargo::rerun-if-changed=../{input}");
+    }
+    println!("cargo::rerun-if-changed=build.rs");
+    // An error that is told this way ends the build with these lines; a failing exit
+    // code would add the whole output of this script.
+    if let Err(error) = build() {
+        for line in error.lines() {
+            println!("cargo::error={line}");
+        }
     }
 }
 
-/// The toolchain to use, and the value of `RUSTC_BOOTSTRAP` for it.
-///
-/// aya-ebpf uses one unstable feature, which a stable compiler allows to the
-/// crates named there; naming one crate also keeps aya-build from rebuilding
-/// `core`. On nightly nothing needs to be allowed.
-fn toolchain() -> Option<(&'static str, &'static str)> {
+/// Compiles the programs and puts the object where `capture` includes it from.
+fn build() -> Result<(), String> {
+    let Some(toolchain) = toolchain() else {
+        return Err(
+            "no Rust toolchain here can build for BPF, or bpf-linker is missing: run `cargo xtask setup`"
+                .into(),
+        );
+    };
+    let variable = |name: &str| env::var(name).map_err(|error| format!("{name}: {error}"));
+    let endian = match variable("CARGO_CFG_TARGET_ENDIAN")?.as_str() {
+        "big" => "bpfeb",
+        _ => "bpfel",
+    };
+    let target = format!("{endian}-unknown-none");
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    // Not the directory of the build that runs this: cargo locks that.
+    let target_dir = out.join("ebpf");
+    let mut cargo = Command::new("rustup");
+    cargo
+        .args(["run", toolchain.name, "cargo", "build", "--release"])
+        .args(["--package", PROGRAMS, "--bins", "--target", &target])
+        .args(toolchain.flags)
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .env("RUSTC_BOOTSTRAP", toolchain.bootstrap)
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            flags(&variable("CARGO_CFG_TARGET_ARCH")?),
+        )
+        .stdin(Stdio::null());
+    // They name the compiler of the build that runs this.
+    for name in ["RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+        cargo.env_remove(name);
+    }
+    let output = cargo
+        .output()
+        .map_err(|error| format!("cannot start rustup: {error}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "the eBPF programs did not build; if a tool is missing, run `cargo xtask setup`\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    let object = target_dir.join(target).join("release").join(PROGRAMS);
+    let place = out.join(PROGRAMS);
+    fs::copy(&object, &place)
+        .map(drop)
+        .map_err(|error| format!("cannot copy {}: {error}", object.display()))
+}
+
+/// Flags of the compiler: the architecture whose registers a kprobe program reads,
+/// BTF, and no path of the machine that builds.
+fn flags(architecture: &str) -> OsString {
+    let mut flags = OsString::from(format!("--cfg=bpf_target_arch=\"{architecture}\""));
+    for flag in ["-Cdebuginfo=2", "-Clink-arg=--btf"] {
+        flags.push(SEPARATOR);
+        flags.push(flag);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env::home_dir()?.join(".cargo")));
+    for (path, name) in [(cargo_home.as_deref(), "cargo"), (root, "imds-analyzer")] {
+        if let Some(path) = path {
+            flags.push(SEPARATOR);
+            flags.push("--remap-path-prefix=");
+            flags.push(path);
+            flags.push("=");
+            flags.push(name);
+        }
+    }
+    flags
+}
+
+/// A compiler for BPF.
+struct BpfToolchain {
+    name: &'static str,
+    /// `RUSTC_BOOTSTRAP`: aya-ebpf uses one unstable feature, which a stable compiler
+    /// allows to the crates named here. On nightly nothing needs to be allowed.
+    bootstrap: &'static str,
+    /// More for cargo.
+    flags: &'static [&'static str],
+}
+
+/// The toolchain to use, if there is one.
+fn toolchain() -> Option<BpfToolchain> {
     if !succeeds(Command::new("bpf-linker").arg("--version")) {
         return None;
     }
     if sysroot(LINKED_TOOLCHAIN).is_some() {
-        return Some((LINKED_TOOLCHAIN, "aya_ebpf"));
+        return Some(BpfToolchain {
+            name: LINKED_TOOLCHAIN,
+            bootstrap: "aya_ebpf",
+            flags: &[],
+        });
     }
     let nightly = sysroot("nightly")?;
     Path::new(&nightly)
         .join("lib/rustlib/src/rust/library/core")
         .is_dir()
-        .then_some(("nightly", "0"))
+        .then_some(BpfToolchain {
+            name: "nightly",
+            bootstrap: "0",
+            flags: &["-Z", "build-std=core"],
+        })
 }
 
 fn sysroot(toolchain: &str) -> Option<String> {

@@ -1,8 +1,11 @@
 //! The init of a test VM: mounts what tests need, runs the suite for each backend
 //! that the kernel command line names, says the verdict and ends the VM.
 //!
-//! The initramfs holds nothing but this program as `/init`, the analyzer as
-//! `/bin/imds-analyzer`, busybox, curl and python3.
+//! A lean guest holds nothing but this program as `/init`, the analyzer as
+//! `/bin/imds-analyzer` and kernel modules in `/modules`; another one the clients too.
+
+mod modules;
+mod probe;
 
 use std::{
     ffi::{CStr, CString},
@@ -18,7 +21,10 @@ use anyhow::{Context as _, Result, ensure};
 const ANALYZER: &str = "/bin/imds-analyzer";
 /// What real clients need, where there are any.
 const CLIENTS: &str = "/opt/imds-clients";
+/// Set to 1: find out which backends the kernel has.
+const PROBE: &str = "imds.probe";
 /// QEMU's `isa-debug-exit` at its usual port; QEMU exits with `value * 2 + 1`.
+#[cfg(target_arch = "x86_64")]
 const DEBUG_EXIT_PORT: u16 = 0xf4;
 const DEBUG_EXIT_PASS: u8 = 0x10;
 const DEBUG_EXIT_FAIL: u8 = 0x11;
@@ -65,7 +71,7 @@ pub fn run() -> ! {
     end(passed)
 }
 
-/// Mounts, loopback, host name; returns the kernel's command line.
+/// Mounts, loopback, host name, modules; returns the kernel's command line.
 fn prepare() -> Result<String> {
     for mount in MOUNTS {
         let outcome = mount_one(&mount);
@@ -84,7 +90,8 @@ fn prepare() -> Result<String> {
     crate::netns::loopback_up().context("bring lo up")?;
     let words = fs::read_to_string("/proc/cmdline").context("read the kernel's command line")?;
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    println!("init: Linux {}", release.trim());
+    println!("IMDS-KERNEL release={}", release.trim());
+    modules::load_all()?;
     Ok(words)
 }
 
@@ -116,6 +123,9 @@ fn suites(command_line: &str) -> Result<bool> {
     let group = word(command_line, "imds.group").unwrap_or("all");
     ensure!(!backends.is_empty(), "imds.backends names none");
     ensure!(Path::new(ANALYZER).is_file(), "there is no {ANALYZER}");
+    if word(command_line, PROBE) == Some("1") {
+        probe::run().context("ask the analyzer about this kernel")?;
+    }
     let mut passed = true;
     for backend in backends.split(',') {
         let mut command = Command::new("/proc/self/exe");

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use crate::binaries::{Binaries, HOST_TARGET};
+use crate::binaries::Binaries;
 use crate::command::{CommandExt as _, privileged};
+use crate::cross::HOST_TARGET;
 use crate::progress::step;
 
 /// What can be measured, in this order.

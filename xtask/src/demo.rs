@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use crate::binaries::{Binaries, HOST_TARGET};
+use crate::binaries::Binaries;
 use crate::command::{line, privileged};
+use crate::cross::HOST_TARGET;
 use crate::progress::step;
 use crate::setup;
 

@@ -3,9 +3,11 @@
 //! Each subcommand is one module; this file only wires them. Progress goes to
 //! stderr, results (the table of `test`, the paths of `dist`) to stdout.
 
+mod backend;
 mod bench;
 mod binaries;
 mod command;
+mod cross;
 mod demo;
 mod dist;
 mod kernel;
@@ -35,11 +37,11 @@ enum Task {
     Demo,
     /// Everything CI runs: format, lints, unit tests, this machine's kernel, VM, systemd units
     Test(test::Args),
-    /// The integration suite in a virtual machine with a stock distribution kernel
+    /// The integration suite in virtual machines: every kernel, both architectures
     VmTest(vm::Args),
     /// What the analyzer costs on this machine, as ratios measured in one run
     Bench(bench::Args),
-    /// The static, stripped release binary, with its size and SHA-256
+    /// The static, stripped release binaries of both architectures, with sizes and SHA-256
     Dist,
 }
 

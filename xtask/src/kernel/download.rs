@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::{Kernel, apt_sources};
+use super::{Kernel, Obtained, apt_sources, modules};
 use crate::command::{CommandExt as _, find_program};
 use crate::progress::note;
 use crate::workspace;
@@ -17,15 +17,18 @@ use crate::workspace;
 const MIRROR_VARIABLE: &str = "IMDS_ANALYZER_DEBIAN_MIRROR";
 /// Debian's keys, on Debian and, from the package of that name, on Ubuntu.
 pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// From 6.19 on image and modules are two packages; their names begin with these.
+const BINARY_PREFIX: &str = "linux-binary-";
+const MODULES_PREFIX: &str = "linux-modules-";
+/// What an entry of the cache holds.
+const IMAGE: &str = "vmlinuz";
+const MODULES: &str = "modules";
 
-/// The path of `kernel`'s image: from the cache, or downloaded into it.
-pub(crate) fn vmlinuz(kernel: &Kernel) -> Result<PathBuf> {
-    let cache = workspace::target_dir()
-        .join("vm/kernels")
-        .join(format!("{}-{}", kernel.name, kernel.machine.debian));
-    if let Some(image) = cached(kernel, &cache)? {
-        note(format_args!("kernel from the cache: {}", image.display()));
-        return Ok(image);
+/// Where `kernel` is on disk: in the cache, or downloaded into it.
+pub(crate) fn obtain(kernel: &Kernel) -> Result<Obtained> {
+    let cache = workspace::target_dir().join("vm/kernels").join(kernel.id());
+    if let Some(obtained) = cached(kernel, &cache)? {
+        return Ok(obtained);
     }
     if find_program("apt-get").is_none() {
         bail!(
@@ -37,10 +40,10 @@ pub(crate) fn vmlinuz(kernel: &Kernel) -> Result<PathBuf> {
     let mut failures = Vec::new();
     for suite in kernel.suites {
         for mirror in mirrors(suite)? {
-            match Index::fetch(kernel, &mirror, suite)
-                .and_then(|index| index.obtain(kernel, &cache))
-            {
-                Ok(image) => return Ok(image),
+            let fetched =
+                Index::fetch(kernel, &mirror, suite).and_then(|index| index.obtain(kernel, &cache));
+            match fetched {
+                Ok(obtained) => return Ok(obtained),
                 Err(error) => {
                     note(format_args!("suite {suite}: {error:#}"));
                     failures.push(format!("{suite}: {error:#}"));
@@ -52,17 +55,17 @@ pub(crate) fn vmlinuz(kernel: &Kernel) -> Result<PathBuf> {
         bail!(
             "this machine's apt sources name no Debian mirror to take kernel {} from: set \
              {MIRROR_VARIABLE} to the URI of one",
-            kernel.name
+            kernel.id()
         );
     }
     bail!(
         "no mirror of this machine serves kernel {}:\n{}",
-        kernel.name,
+        kernel.id(),
         failures.join("\n")
     )
 }
 
-/// The mirrors that this machine may take a Debian suite from, the likeliest first.
+/// The URIs that may serve `suite`, the most likely first.
 pub(crate) fn mirrors(suite: &str) -> Result<Vec<String>> {
     match std::env::var(MIRROR_VARIABLE) {
         Ok(mirror) if suite.ends_with("-security") => {
@@ -73,7 +76,8 @@ pub(crate) fn mirrors(suite: &str) -> Result<Vec<String>> {
     }
 }
 
-fn cached(kernel: &Kernel, cache: &Path) -> Result<Option<PathBuf>> {
+/// The newest entry of `cache`: a directory named after its package.
+fn cached(kernel: &Kernel, cache: &Path) -> Result<Option<Obtained>> {
     if !cache.is_dir() {
         return Ok(None);
     }
@@ -81,8 +85,25 @@ fn cached(kernel: &Kernel, cache: &Path) -> Result<Option<PathBuf>> {
     for entry in cache.read_dir()? {
         names.extend(entry?.file_name().into_string());
     }
-    let newest = kernel.packages(names.iter().map(String::as_str));
-    Ok(newest.first().map(|package| cache.join(package)))
+    kernel
+        .packages(names.iter().map(String::as_str))
+        .into_iter()
+        .map(|package| cache.join(package))
+        .find(|entry| entry.join(IMAGE).is_file())
+        .map(|entry| read(&entry))
+        .transpose()
+}
+
+fn read(entry: &Path) -> Result<Obtained> {
+    let mut modules = Vec::new();
+    for module in entry.join(MODULES).read_dir()? {
+        modules.push(module?.path());
+    }
+    modules.sort();
+    Ok(Obtained {
+        image: entry.join(IMAGE),
+        modules,
+    })
 }
 
 /// The package index of one suite, in a state directory of our own.
@@ -123,7 +144,7 @@ impl Index {
     }
 
     /// Downloads and unpacks the newest package that is really there.
-    fn obtain(&self, kernel: &Kernel, cache: &Path) -> Result<PathBuf> {
+    fn obtain(&self, kernel: &Kernel, cache: &Path) -> Result<Obtained> {
         let names = self
             .apt("apt-cache", kernel)
             .args(["pkgnames", kernel.package_prefix])
@@ -139,33 +160,55 @@ impl Index {
         let mut failures = Vec::new();
         for package in packages {
             match self.unpack(kernel, package, cache) {
-                Ok(image) => return Ok(image),
+                Ok(obtained) => return Ok(obtained),
                 // Indexes list files that are gone: then the one before.
-                Err(error) => failures.push(format!("{package}: {error:#}")),
+                Err(error) => {
+                    note(format_args!("{package}: {error:#}"));
+                    failures.push(format!("{package}: {error:#}"));
+                }
             }
         }
         bail!("{}", failures.join("; "))
     }
 
-    fn unpack(&self, kernel: &Kernel, package: &str, cache: &Path) -> Result<PathBuf> {
-        note(format_args!("downloading {package}"));
-        // Beside the cache, so that the image can be renamed into it.
+    /// Makes the cache's entry for `package`, whole or not at all.
+    fn unpack(&self, kernel: &Kernel, package: &str, cache: &Path) -> Result<Obtained> {
+        // Beside the cache, so that the entry can be renamed into it.
         let scratch = tempfile::tempdir_in(&self.state)?;
-        self.apt("apt-get", kernel)
-            .current_dir(&scratch)
-            .args(["download", "-q", package])
-            .read()?;
-        let deb = find_file(scratch.path(), |name| name.ends_with(".deb"))
-            .context("apt-get download left no file")?;
         let tree = scratch.path().join("tree");
+        self.download(kernel, package, &tree)?;
+        if let Some(modules) = package.strip_prefix(BINARY_PREFIX) {
+            self.download(kernel, &format!("{MODULES_PREFIX}{modules}"), &tree)?;
+        }
+        let image = find_image(&tree).context("the package has no vmlinuz")?;
+        let entry = scratch.path().join("entry");
+        fs::create_dir(&entry)?;
+        fs::rename(image, entry.join(IMAGE))?;
+        modules::extract(&tree, &entry.join(MODULES))?;
+        let place = cache.join(package);
+        fs::rename(&entry, &place)?;
+        read(&place)
+    }
+
+    /// Downloads `package` and adds its files to `tree`.
+    fn download(&self, kernel: &Kernel, package: &str, tree: &Path) -> Result<()> {
+        note(format_args!("downloading {package}"));
+        // A directory that stays: apt goes on with a file that is there in part.
+        let downloads = self.state.join("downloads").join(package);
+        fs::create_dir_all(&downloads)?;
+        self.apt("apt-get", kernel)
+            .current_dir(&downloads)
+            .args(["download", "-q", package])
+            .read()
+            .map_err(|error| anyhow!(said_by_apt(&error.to_string()).to_owned()))?;
+        let deb = find_file(&downloads, |name| name.ends_with(".deb"))
+            .context("apt-get download left no file")?;
         Command::new("dpkg-deb")
             .arg("-x")
-            .args([&deb, &tree])
+            .args([&deb, tree])
             .read()?;
-        let image = find_image(&tree).context("the package has no vmlinuz")?;
-        let cached = cache.join(package);
-        fs::rename(image, &cached)?;
-        Ok(cached)
+        fs::remove_dir_all(&downloads)?;
+        Ok(())
     }
 
     fn apt(&self, program: &str, kernel: &Kernel) -> Command {
@@ -189,6 +232,14 @@ impl Index {
     }
 }
 
+/// The line of apt's that says what went wrong, without the long command before it.
+fn said_by_apt(error: &str) -> &str {
+    error
+        .lines()
+        .find_map(|line| line.find("E: ").map(|start| &line[start..]))
+        .unwrap_or(error)
+}
+
 fn find_image(tree: &Path) -> Option<PathBuf> {
     let is_image = |name: &str| name.starts_with("vmlinuz");
     find_file(&tree.join("boot"), is_image).or_else(|| {
@@ -207,4 +258,44 @@ fn find_file(dir: &Path, wanted: impl Fn(&str) -> bool) -> Option<PathBuf> {
         .flatten()
         .find(|entry| entry.file_name().to_str().is_some_and(&wanted))
         .map(|entry| entry.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::KERNELS;
+
+    fn entry(cache: &Path, package: &str, modules: &[&str]) {
+        let dir = cache.join(package).join(MODULES);
+        fs::create_dir_all(&dir).unwrap();
+        for module in modules {
+            fs::write(dir.join(module), "").unwrap();
+        }
+        fs::write(cache.join(package).join(IMAGE), "").unwrap();
+    }
+
+    #[test]
+    fn newest_entry_of_the_cache_is_taken_with_its_modules_in_order() {
+        let kernel = KERNELS.iter().find(|kernel| kernel.id() == "6.1-x86_64");
+        let cache = tempfile::tempdir().unwrap();
+        entry(cache.path(), "linux-image-6.1.0-9-cloud-amd64", &[]);
+        let newest = "linux-image-6.1.0-42-cloud-amd64";
+        entry(cache.path(), newest, &["01-veth.ko", "00-ptr_ring.ko"]);
+        fs::create_dir(cache.path().join("linux-image-6.1.0-50-cloud-amd64")).unwrap();
+        let found = cached(kernel.unwrap(), cache.path()).unwrap().unwrap();
+        let newest = cache.path().join(newest);
+        assert_eq!(found.image, newest.join(IMAGE));
+        let names = ["00-ptr_ring.ko", "01-veth.ko"];
+        assert_eq!(
+            found.modules,
+            names.map(|name| newest.join(MODULES).join(name))
+        );
+    }
+
+    #[test]
+    fn error_is_apts_own_line() {
+        let error = "`apt-get -o X=Y` failed (exit status: 100): W: old\nE: Failed to fetch F  404  Not Found";
+        assert_eq!(said_by_apt(error), "E: Failed to fetch F  404  Not Found");
+        assert_eq!(said_by_apt("cannot start"), "cannot start");
+    }
 }

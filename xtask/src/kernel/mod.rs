@@ -1,12 +1,22 @@
-//! The distribution kernels that the VM suite boots: one row each.
+//! The distribution kernels that the suite runs on, where they come from, and
+//! what is taken out of their packages.
 //!
 //! They are Debian's cloud kernels because any Debian mirror serves them, they
 //! boot without modules, and each stands for a series that EC2 hosts run.
 
 mod apt_sources;
 mod download;
+mod machine;
+mod modules;
+mod table;
 
-pub(crate) use download::{KEYRING, mirrors, vmlinuz};
+use std::path::PathBuf;
+
+pub(crate) use download::{KEYRING, mirrors, obtain};
+pub(crate) use machine::{MACHINES, Machine, machine, of_target};
+pub(crate) use table::{KERNELS, names};
+
+use crate::backend::Backend;
 
 /// A kernel that can be booted, and where Debian keeps it.
 #[derive(Debug)]
@@ -15,6 +25,8 @@ pub(crate) struct Kernel {
     pub(crate) name: &'static str,
     /// What it runs on.
     pub(crate) machine: &'static Machine,
+    /// The backends that it has, in the order in which `auto` tries them.
+    pub(crate) backends: &'static [Backend],
     /// Package names begin with this; the ABI or version number follows, …
     package_prefix: &'static str,
     /// … and they end with this. (`-dbg` and `-unsigned` end otherwise.)
@@ -23,91 +35,21 @@ pub(crate) struct Kernel {
     suites: &'static [&'static str],
 }
 
-/// An architecture: as Debian, QEMU and Rust call it.
-#[derive(Debug)]
-pub(crate) struct Machine {
-    /// Debian's name, as in `linux-image-…-cloud-amd64`.
-    pub(crate) debian: &'static str,
-    /// The target triple of the binaries that run in the guest.
-    pub(crate) target: &'static str,
-    /// The QEMU program and the machine it emulates.
-    pub(crate) qemu: &'static [&'static str],
-    /// The kernel's name of the serial console.
-    pub(crate) console: &'static str,
-}
-
-const X86_64: Machine = Machine {
-    debian: "amd64",
-    target: "x86_64-unknown-linux-gnu",
-    qemu: &[
-        "qemu-system-x86_64",
-        "-M",
-        "pc",
-        "-cpu",
-        "max",
-        "-device",
-        "isa-debug-exit,iobase=0xf4,iosize=0x04",
-    ],
-    console: "ttyS0",
-};
-
-/// The kernel of `cargo xtask test`, and of `vm-test` without `--kernel`.
-pub(crate) const DEFAULT: &str = "6.1";
-
-const KERNELS: &[Kernel] = &[
-    // Amazon Linux 2.
-    Kernel {
-        name: "5.10",
-        machine: &X86_64,
-        package_prefix: "linux-image-5.10.0-",
-        package_suffix: "-cloud-amd64",
-        suites: &["bullseye-security", "bullseye"],
-    },
-    // Amazon Linux 2023.
-    Kernel {
-        name: "6.1",
-        machine: &X86_64,
-        package_prefix: "linux-image-6.1.0-",
-        package_suffix: "-cloud-amd64",
-        suites: &["bookworm-security", "bookworm"],
-    },
-    // Amazon Linux 2023, newer.
-    Kernel {
-        name: "6.12",
-        machine: &X86_64,
-        package_prefix: "linux-image-6.12.",
-        package_suffix: "-cloud-amd64",
-        suites: &["trixie-security", "trixie"],
-    },
-    Kernel {
-        name: "6.18",
-        machine: &X86_64,
-        package_prefix: "linux-image-6.18.",
-        package_suffix: "-cloud-amd64",
-        suites: &["trixie-backports"],
-    },
-    // From 6.19 on linux-image is a metapackage.
-    Kernel {
-        name: "7.3",
-        machine: &X86_64,
-        package_prefix: "linux-binary-7.3.",
-        package_suffix: "-cloud-amd64",
-        suites: &["trixie-backports"],
-    },
-];
-
-/// The kernel called `name`; the error lists those there are.
-pub(crate) fn by_name(name: &str) -> Result<&'static Kernel, String> {
-    KERNELS
-        .iter()
-        .find(|kernel| kernel.name == name)
-        .ok_or_else(|| {
-            let names: Vec<_> = KERNELS.iter().map(|kernel| kernel.name).collect();
-            format!("no such kernel; there are {}", names.join(", "))
-        })
+/// A kernel that is on this machine's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Obtained {
+    /// The image to boot.
+    pub(crate) image: PathBuf,
+    /// The modules that the suite needs, uncompressed, in the order in which to load them.
+    pub(crate) modules: Vec<PathBuf>,
 }
 
 impl Kernel {
+    /// Name with architecture, for paths and tables: `6.1-x86_64`.
+    pub(crate) fn id(&self) -> String {
+        format!("{}-{}", self.name, self.machine.arch)
+    }
+
     /// The packages among `names` that hold this kernel, newest first.
     fn packages<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
         let mut packages: Vec<_> = names
@@ -138,14 +80,8 @@ fn numbers(version: &str) -> Vec<u64> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn default_is_in_the_table() {
-        assert_eq!(by_name(DEFAULT).unwrap().name, DEFAULT);
-    }
-
-    #[test]
-    fn unknown_kernel_names_the_known_ones() {
-        assert!(by_name("2.6").unwrap_err().contains("6.1"));
+    fn kernel(id: &str) -> &'static Kernel {
+        KERNELS.iter().find(|kernel| kernel.id() == id).unwrap()
     }
 
     #[test]
@@ -155,11 +91,12 @@ mod tests {
             "linux-image-6.1.0-42-cloud-amd64",
             "linux-image-6.1.0-42-cloud-amd64-dbg",
             "linux-image-6.1.0-42-cloud-amd64-unsigned",
+            "linux-image-6.1.0-42-cloud-arm64",
             "linux-image-6.1.0-42-amd64",
             "linux-image-6.1.0-37-cloud-amd64",
         ];
         assert_eq!(
-            by_name("6.1").unwrap().packages(names.into_iter()),
+            kernel("6.1-x86_64").packages(names.into_iter()),
             [
                 "linux-image-6.1.0-42-cloud-amd64",
                 "linux-image-6.1.0-37-cloud-amd64",
@@ -171,12 +108,12 @@ mod tests {
     #[test]
     fn version_in_the_name_is_compared_as_numbers() {
         let names = [
-            "linux-image-6.12.9+deb13-cloud-amd64",
-            "linux-image-6.12.43+deb13-cloud-amd64",
+            "linux-image-6.12.9+deb13-cloud-arm64",
+            "linux-image-6.12.43+deb13-cloud-arm64",
         ];
         assert_eq!(
-            by_name("6.12").unwrap().packages(names.into_iter())[0],
-            "linux-image-6.12.43+deb13-cloud-amd64"
+            kernel("6.12-aarch64").packages(names.into_iter())[0],
+            "linux-image-6.12.43+deb13-cloud-arm64"
         );
     }
 }

@@ -39,6 +39,22 @@ pub(super) fn offers(packages: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
+/// Lets `architecture`'s packages be installed beside this machine's own, and reads
+/// their index.
+pub(super) fn add_architecture(architecture: &str) -> Result<()> {
+    let known = Command::new("dpkg")
+        .arg("--print-foreign-architectures")
+        .read()?;
+    if known.lines().any(|line| line == architecture) {
+        return Ok(());
+    }
+    privileged("dpkg")?
+        .args(["--add-architecture", architecture])
+        .run()?;
+    update();
+    Ok(())
+}
+
 /// Installs `packages`, with sudo if this process isn't root's.
 pub(super) fn install(packages: &[&str]) -> Result<()> {
     refresh();
@@ -59,12 +75,14 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
 /// update, while what we want may well be in the index.
 fn refresh() {
     static REFRESHED: OnceLock<()> = OnceLock::new();
-    REFRESHED.get_or_init(|| {
-        let updated = apt_get(&["update", "-q"], &[]).and_then(|mut command| command.run());
-        if let Err(error) = updated {
-            crate::progress::note(format_args!("warning: {error:#}"));
-        }
-    });
+    REFRESHED.get_or_init(update);
+}
+
+fn update() {
+    let updated = apt_get(&["update", "-q"], &[]).and_then(|mut command| command.run());
+    if let Err(error) = updated {
+        crate::progress::note(format_args!("warning: {error:#}"));
+    }
 }
 
 fn apt_get(words: &[&str], packages: &[&str]) -> Result<Command> {

@@ -19,9 +19,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::{apt, missing, present};
 use crate::command::CommandExt as _;
+use crate::cross::LINKED_TOOLCHAIN as LINKED;
 
-/// The name under which Debian's compiler is linked into rustup.
-const LINKED: &str = "imds-analyzer-bpf";
 /// Where Debian installs it: `PREFIX/bin/rustc`.
 const LINKED_PREFIX: &str = "/usr";
 /// Debian's compiler, and its core library for the BPF targets.

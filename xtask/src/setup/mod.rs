@@ -10,6 +10,7 @@ mod bpf_linker;
 mod bpf_rust;
 pub(crate) mod clients;
 mod components;
+mod cross;
 mod tools;
 
 use anyhow::Result;
@@ -23,6 +24,7 @@ pub(crate) fn run() -> Result<()> {
         components::ensure()?;
         let toolchain = bpf_rust::ensure()?;
         bpf_linker::ensure(&toolchain)?;
+        cross::ensure()?;
         clients::ensure()
     })
 }

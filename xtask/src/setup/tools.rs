@@ -16,7 +16,18 @@ const TOOLS: &[Tool] = &[
     tool(
         "qemu-system-x86_64",
         "qemu-system-x86",
-        "boots the test kernels",
+        "boots the test kernels of x86_64",
+    ),
+    tool(
+        "qemu-system-aarch64",
+        "qemu-system-arm",
+        "boots the test kernels of arm64",
+    ),
+    tool("xz", "xz-utils", "unpacks the test kernels' modules"),
+    tool(
+        "debootstrap",
+        "debootstrap",
+        "an old distribution to run the static binary in",
     ),
     tool("ip", "iproute2", "network namespaces of tests and demo"),
     tool("busybox", "busybox-static", "the VM's small programs"),

@@ -5,6 +5,7 @@
 
 mod cases;
 mod lints;
+mod released;
 mod report;
 mod suites;
 mod units;
@@ -13,9 +14,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use crate::binaries::{Binaries, HOST_TARGET};
+use crate::binaries::Binaries;
+use crate::cross::HOST_TARGET;
 use crate::kernel;
 use crate::setup;
+use crate::vm;
 use report::Report;
 
 #[derive(Debug, clap::Args)]
@@ -27,14 +30,13 @@ pub(crate) struct Args {
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let mut report = Report::default();
+    let mut report = Report::new();
     report.check("setup", setup::run);
     report.check("format", lints::format);
     report.check("clippy", lints::clippy);
     report.check("clippy (eBPF)", lints::clippy_ebpf);
     report.cases("unit tests", lints::unit_tests);
 
-    // The same static build on this machine and, where it is an x86_64 one, in the VM.
     let mut binaries = None;
     report.check("build", || {
         binaries = Some(Binaries::build(HOST_TARGET)?);
@@ -44,17 +46,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     report.check("systemd units", || units::verify(&built()?.analyzer));
     report.cases("suite, this kernel", || suites::on_this_machine(built()?));
     if !args.no_vm {
-        let kernel = kernel::by_name(kernel::DEFAULT).map_err(anyhow::Error::msg)?;
-        report.cases(&format!("suite, VM {}", kernel.name), || {
-            let of_guest;
-            let binaries = if kernel.machine.target == HOST_TARGET {
-                built()?
-            } else {
-                of_guest = Binaries::build(kernel.machine.target)?;
-                &of_guest
-            };
-            suites::in_vm(kernel, binaries)
+        let core = vm::core();
+        report.many("core of the matrix", || {
+            suites::in_vms(&core, &vm::Options::default())
         });
+    }
+    if !args.no_vm
+        && let Some(machine) = kernel::of_target(HOST_TARGET)
+    {
+        report.check("released binary", || released::verify(machine));
+        report.many("released binary in a VM", || released::in_vm(machine));
+    }
+    if !args.no_vm {
+        println!("\nOf the VMs this is the core; `cargo xtask vm-test` runs every cell.");
     }
     print!("{report}");
     Ok(if report.total().failed == 0 {

@@ -8,22 +8,32 @@ use anyhow::Result;
 use super::cases::Cases;
 use crate::progress::seconds;
 
+/// What came of a step, or of one part of it.
 #[derive(Debug)]
-struct Row {
-    step: String,
-    cases: Cases,
-    elapsed: Duration,
+pub(super) struct Row {
+    pub(super) step: String,
+    pub(super) cases: Cases,
+    pub(super) elapsed: Duration,
     /// Why it could not run or be believed.
-    error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 /// The results of the steps, in the order they ran.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Report {
     rows: Vec<Row>,
+    began: Instant,
 }
 
 impl Report {
+    /// One without rows; its time begins now.
+    pub(super) fn new() -> Self {
+        Self {
+            rows: Vec::new(),
+            began: Instant::now(),
+        }
+    }
+
     /// Runs a step that is one case: it holds or it doesn't.
     pub(super) fn check(&mut self, step: &str, work: impl FnOnce() -> Result<()>) {
         self.cases(step, || {
@@ -65,6 +75,29 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// Runs a step of several parts, each with a row of its own. They may have run at the
+    /// same time. An error is a row that failed.
+    pub(super) fn many(&mut self, step: &str, work: impl FnOnce() -> Result<Vec<Row>>) {
+        eprintln!("==> {step}");
+        let started = Instant::now();
+        match work() {
+            Ok(rows) => self.rows.extend(rows),
+            Err(error) => {
+                eprintln!("    {step}: {error:#}");
+                self.rows.push(Row {
+                    step: step.to_owned(),
+                    cases: Cases {
+                        passed: 0,
+                        failed: 1,
+                    },
+                    elapsed: started.elapsed(),
+                    error: Some(format!("{error:#}")),
+                });
+            }
+        }
+        eprintln!("    {step}: {}", seconds(started.elapsed()));
+    }
+
     /// All cases of all steps.
     pub(super) fn total(&self) -> Cases {
         let mut total = Cases::default();
@@ -89,15 +122,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "\n{:<20} {:<7} {:>6} {:>6} {:>9}",
+            "\n{:<29} {:<7} {:>6} {:>6} {:>9}",
             "step", "result", "passed", "failed", "time"
         )?;
-        let mut elapsed = Duration::ZERO;
         for row in &self.rows {
-            elapsed += row.elapsed;
             write!(
                 f,
-                "{:<20} {:<7} {:>6} {:>6} {:>9}",
+                "{:<29} {:<7} {:>6} {:>6} {:>9}",
                 row.step,
                 row.result(),
                 row.cases.passed,
@@ -112,12 +143,12 @@ impl fmt::Display for Report {
         let total = self.total();
         writeln!(
             f,
-            "{:<20} {:<7} {:>6} {:>6} {:>9}\n",
+            "{:<29} {:<7} {:>6} {:>6} {:>9}\n",
             "total",
             "",
             total.passed,
             total.failed,
-            seconds(elapsed)
+            seconds(self.began.elapsed())
         )?;
         writeln!(f, "{} passed, {} failed", total.passed, total.failed)
     }
@@ -131,7 +162,7 @@ mod tests {
 
     #[test]
     fn last_line_sums_all_cases_and_an_error_is_a_failed_one() {
-        let mut report = Report::default();
+        let mut report = Report::new();
         report.check("format", || Ok(()));
         report.cases("unit tests", || {
             Ok(Cases {
@@ -144,5 +175,25 @@ mod tests {
         assert!(text.ends_with("\n41 passed, 3 failed\n"), "{text}");
         assert!(text.contains("`cargo clippy` failed\n"), "{text}");
         assert!(!text.contains("more"), "{text}");
+    }
+
+    #[test]
+    fn parts_of_a_step_are_rows_and_its_error_is_one_that_failed() {
+        let mut report = Report::new();
+        report.many("cells", || {
+            let row = |step: &str, passed, failed| Row {
+                step: step.into(),
+                cases: Cases { passed, failed },
+                elapsed: Duration::from_secs(3600),
+                error: None,
+            };
+            Ok(vec![row("one", 50, 0), row("two", 49, 1)])
+        });
+        report.many("others", || bail!("no such kernel"));
+        let text = report.to_string();
+        assert!(text.ends_with("\n99 passed, 2 failed\n"), "{text}");
+        assert!(text.contains("no such kernel"), "{text}");
+        // They ran at once, so their times don't add up.
+        assert!(!text.contains("7200.0 s"), "{text}");
     }
 }

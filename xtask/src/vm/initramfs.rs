@@ -1,8 +1,9 @@
-//! The VM's root file system: a base that is cached, and an overlay with the
-//! two programs under test, concatenated.
+//! The VM's root file system, as the kernel unpacks it from an initramfs.
+//!
+//! It holds the two programs under test, modules, and nothing else.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,69 +12,45 @@ use anyhow::{Context as _, Result};
 use super::cpio::{Archive, Kind, Member};
 use super::guest::{self, Node, Tree};
 use crate::binaries::Binaries;
-use crate::progress::note;
 
-/// Writes the image for one VM into `dir` and returns its path.
-pub(super) fn build(dir: &Path, name: &str, binaries: &Binaries) -> Result<PathBuf> {
-    fs::create_dir_all(dir)?;
-    let base = base(dir)?;
-    let image = dir.join(format!("{name}.cpio"));
+/// Writes the image to `dir/name` and returns its path.
+pub(super) fn build(
+    dir: &Path,
+    name: &str,
+    binaries: &Binaries,
+    modules: &[PathBuf],
+) -> Result<PathBuf> {
+    let images = dir.join("images");
+    fs::create_dir_all(&images)?;
+    let image = images.join(format!("{name}.cpio"));
     let mut file =
         File::create(&image).with_context(|| format!("cannot write {}", image.display()))?;
-    io::copy(&mut File::open(&base)?, &mut file)?;
-    write(&overlay(binaries), &mut file)?;
+    let mut tree = overlay(binaries, modules)?;
+    tree.extend(guest::skeleton());
+    write(&tree, &mut file)?;
     Ok(image)
 }
 
-/// `imds-tests` is PID 1; the analyzer is where the suite expects it.
-fn overlay(binaries: &Binaries) -> Tree {
-    Tree::from([
+/// `imds-tests` is PID 1; the analyzer is where the suite expects it; the modules are in
+/// the order in which init loads them.
+fn overlay(binaries: &Binaries, modules: &[PathBuf]) -> Result<Tree> {
+    let mut tree = Tree::from([
         ("init".into(), Node::Copy(binaries.tests.clone())),
+        ("modules".into(), Node::Directory),
         (
             "usr/bin/imds-analyzer".into(),
             Node::Copy(binaries.analyzer.clone()),
         ),
         ("usr/bin/imds-tests".into(), Node::Link("/init".into())),
-    ])
-}
-
-/// The base archive, written anew only if one of its inputs has changed.
-fn base(dir: &Path) -> Result<PathBuf> {
-    let archive = dir.join("base.cpio");
-    let manifest_file = dir.join("base.manifest");
-    let tree = guest::base().context("cannot put the VM's root file system together")?;
-    let manifest = manifest(&tree)?;
-    if archive.is_file() && fs::read_to_string(&manifest_file).is_ok_and(|old| old == manifest) {
-        return Ok(archive);
+    ]);
+    for module in modules {
+        let name = module
+            .file_name()
+            .and_then(|name| name.to_str())
+            .with_context(|| format!("no name in {}", module.display()))?;
+        tree.insert(format!("modules/{name}"), Node::Copy(module.clone()));
     }
-    // Removed first and written last: an interrupted run leaves no manifest that lies.
-    if manifest_file.exists() {
-        fs::remove_file(&manifest_file)?;
-    }
-    write(&tree, &mut File::create(&archive)?)?;
-    fs::write(&manifest_file, manifest)?;
-    note(format_args!(
-        "VM root file system: {} files, {} MB",
-        tree.len(),
-        archive.metadata()?.len() / 1_000_000
-    ));
-    Ok(archive)
-}
-
-/// Everything that decides what is in an archive of `tree`, as text.
-fn manifest(tree: &Tree) -> Result<String> {
-    let mut text = String::new();
-    for (path, node) in tree {
-        let state = match node {
-            Node::Copy(source) => {
-                let meta = metadata(source)?;
-                format!("{} {} {}", meta.len(), meta.mtime(), meta.mtime_nsec())
-            }
-            _ => String::new(),
-        };
-        text.push_str(&format!("{path} {node:?} {state}\n"));
-    }
-    Ok(text)
+    Ok(tree)
 }
 
 fn write(tree: &Tree, file: &mut File) -> Result<()> {
@@ -109,23 +86,4 @@ fn write(tree: &Tree, file: &mut File) -> Result<()> {
 
 fn metadata(source: &Path) -> Result<fs::Metadata> {
     fs::metadata(source).with_context(|| format!("cannot read {}", source.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn manifest_changes_with_a_file_and_with_a_link() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = dir.path().join("a");
-        fs::write(&source, "one").unwrap();
-        let tree = Tree::from([("a".into(), Node::Copy(source.clone()))]);
-        let before = manifest(&tree).unwrap();
-        assert_eq!(manifest(&tree).unwrap(), before);
-        fs::write(&source, "three").unwrap();
-        assert_ne!(manifest(&tree).unwrap(), before);
-        let link = |target: &str| Tree::from([("a".into(), Node::Link(target.into()))]);
-        assert_ne!(manifest(&link("b")).unwrap(), manifest(&link("c")).unwrap());
-    }
 }

@@ -1,198 +1,101 @@
-//! `cargo xtask vm-test`: the integration suite on a stock distribution kernel.
+//! `cargo xtask vm-test`: the integration suite on stock distribution kernels.
 //!
-//! Kernel, initramfs with the static programs, QEMU; the test program is PID 1,
-//! runs the suite and says what came of it on the console. Each backend has a VM
-//! of its own, and as many run at once as there are processors: an emulated one
-//! keeps one of them busy.
+//! A cell is a kernel, a backend and a guest. Each has a VM of its own: kernel,
+//! initramfs with the static programs, QEMU; the test program is PID 1, runs the
+//! suite and says what came of it on the console.
 
-mod clients;
+mod cell;
 mod cpio;
 mod guest;
 mod initramfs;
+mod outcome;
 mod qemu;
 mod root_image;
+mod runner;
+mod table;
 mod verdict;
 
-use std::fs;
-use std::num::NonZero;
-use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use clap::builder::PossibleValuesParser;
 
+pub(crate) use cell::{Cell, core, released};
+pub(crate) use outcome::Outcome;
+pub(crate) use runner::{Options, run as run_cells};
+pub(crate) use table::Table;
 pub(crate) use verdict::SuiteCount;
 
-use crate::binaries::Binaries;
-use crate::kernel::{self, Kernel};
-use crate::progress::{note, step};
+use crate::backend::Backend;
+use crate::kernel::{self, Machine};
 use crate::workspace;
-use verdict::Console;
+use cell::{Guest, Selection, matrix};
 
-/// The backends that a kernel with BTF and kprobes has, in the order they are tested.
-/// With `-alone`, a hook captures without the witness on the wire, which would make
-/// up for what it misses.
-pub(crate) const BACKENDS: [&str; 5] =
-    ["fentry", "kprobe", "cgroup", "fentry-alone", "kprobe-alone"];
-/// The longest that one VM may take.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Where a whole run writes its table.
+const DOCUMENT: &str = "docs/kernel-support.md";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Kernels to boot, one after the other
-    #[arg(long, value_delimiter = ',', default_value = kernel::DEFAULT, value_parser = kernel::by_name)]
-    kernel: Vec<&'static Kernel>,
-    /// Backends to run the suite with
-    #[arg(long, value_delimiter = ',', default_values = BACKENDS, value_parser = BACKENDS)]
-    backend: Vec<String>,
+    /// Architectures to run [default: all]
+    #[arg(long, value_delimiter = ',', value_parser = kernel::machine)]
+    arch: Vec<&'static Machine>,
+    /// Kernels to boot [default: all]
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(kernel::names()))]
+    kernel: Vec<String>,
+    /// Backends to run the suite with [default: those that the kernel has]
+    #[arg(long, value_delimiter = ',')]
+    backend: Vec<Backend>,
+    /// What the guests hold, and so which cases run [default: both]
+    #[arg(long)]
+    guest: Option<Guest>,
     /// Run only the cases whose name contains this
     #[arg(long, value_name = "SUBSTRING", value_parser = kernel_word)]
     filter: Option<String>,
-    /// Run the real clients, in a VM with Debian's packages of them
+    /// Test the analyzer as it is released: without overflow checks, stripped
     #[arg(long)]
-    clients: bool,
-}
-
-/// What came of a kernel's VMs.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    /// The counts of the suites that ended.
-    pub(crate) suites: Vec<SuiteCount>,
-    /// Why it did not pass, if it did not.
-    pub(crate) verdict: Result<(), String>,
-    /// The console of the one that failed, or where all consoles are.
-    pub(crate) log: PathBuf,
+    release: bool,
+    /// Take over the cells that passed earlier with the same kernels and programs
+    #[arg(long)]
+    resume: bool,
+    /// Write the table into docs/kernel-support.md if every cell passed
+    #[arg(long, conflicts_with_all = ["arch", "kernel", "backend", "guest", "filter"])]
+    doc: bool,
 }
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let mut code = ExitCode::SUCCESS;
-    for kernel in &args.kernel {
-        let binaries = step("build", || Binaries::build(kernel.machine.target))?;
-        let name = format!("VM {} {}", kernel.name, kernel.machine.debian);
-        let boot = if args.clients { clients::boot } else { boot };
-        let outcome = step(&name, || {
-            boot(kernel, &args.backend, args.filter.as_deref(), &binaries)
-        })?;
-        for suite in &outcome.suites {
-            println!(
-                "{name} {}: {} passed, {} failed",
-                suite.backend, suite.passed, suite.failed
-            );
-        }
-        match outcome.verdict {
-            Ok(()) => println!("{name}: pass"),
-            Err(reason) => {
-                println!("{name}: FAIL: {reason}; console: {}", outcome.log.display());
-                code = ExitCode::FAILURE;
-            }
-        }
-    }
-    Ok(code)
-}
-
-/// Boots `kernel` once for each of `backends` and runs the suite in it.
-pub(crate) fn boot(
-    kernel: &Kernel,
-    backends: &[String],
-    filter: Option<&str>,
-    binaries: &Binaries,
-) -> Result<Outcome> {
-    let dir = workspace::target_dir().join("vm");
-    let logs = dir.join("logs");
-    fs::create_dir_all(&logs)?;
-    let name = format!("{}-{}", kernel.name, kernel.machine.debian);
-    let guest = Guest {
-        kernel,
-        image: kernel::vmlinuz(kernel)?,
-        initramfs: initramfs::build(&dir, &name, binaries)?,
-        filter,
-        logs: &logs,
+    let selection = Selection {
+        machines: args.arch.clone(),
+        kernels: args.kernel.clone(),
+        backends: args.backend.clone(),
+        guest: args.guest,
     };
-    let workers = thread::available_parallelism().map_or(1, NonZero::get);
-    let queue = Mutex::new(backends.iter());
-    let next = || {
-        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.next()
-    };
-    let work = || -> Result<Vec<Outcome>> {
-        let mut outcomes = Vec::new();
-        while let Some(backend) = next() {
-            outcomes.push(guest.boot(&name, backend)?);
-        }
-        Ok(outcomes)
-    };
-    let done = thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect::<Result<Vec<_>>>()
-    })?;
-    Ok(Outcome::of_all(done.into_iter().flatten().collect(), logs))
-}
-
-/// What the VMs of one kernel have in common.
-struct Guest<'a> {
-    kernel: &'a Kernel,
-    image: PathBuf,
-    initramfs: PathBuf,
-    filter: Option<&'a str>,
-    logs: &'a Path,
-}
-
-impl Guest<'_> {
-    fn boot(&self, name: &str, backend: &str) -> Result<Outcome> {
-        let log = self.logs.join(format!("{name}-{backend}.log"));
-        note(format_args!("console: {}", log.display()));
-        let mut words = vec![
-            format!("imds.backends={backend}"),
-            "imds.group=senders".to_owned(),
-        ];
-        words.extend(self.filter.map(|filter| format!("imds.filter={filter}")));
-        let boot = qemu::Boot {
-            machine: self.kernel.machine,
-            kernel: &self.image,
-            root: qemu::Root::Initramfs(&self.initramfs),
-            words: &words,
-            log: &log,
-            limit: LIMIT,
-        };
-        let mut console = Console::default();
-        let status = qemu::run(&boot, |line| {
-            eprintln!("    {name} {backend}| {line}");
-            console.read(line);
-        })?;
-        Ok(Outcome {
-            verdict: console.judge(&[backend.to_owned()], status),
-            suites: console.suites().to_vec(),
-            log,
-        })
+    let cells = selection.cells();
+    if cells.is_empty() {
+        bail!("there is no such cell: that kernel has no such backend, or there is no such kernel");
     }
-}
-
-impl Outcome {
-    /// All suites in the order of [`BACKENDS`], and the first failure.
-    fn of_all(outcomes: Vec<Self>, logs: PathBuf) -> Self {
-        let mut all = Self {
-            suites: Vec::new(),
-            verdict: Ok(()),
-            log: logs,
-        };
-        for outcome in outcomes {
-            all.suites.extend(outcome.suites);
-            if all.verdict.is_ok() && outcome.verdict.is_err() {
-                all.verdict = outcome.verdict;
-                all.log = outcome.log;
-            }
-        }
-        let rank = |suite: &SuiteCount| BACKENDS.iter().position(|name| *name == suite.backend);
-        all.suites.sort_by_key(rank);
-        all
+    let options = Options {
+        filter: args.filter.clone(),
+        resume: args.resume,
+        release: args.release,
+    };
+    let outcomes = run_cells(&cells, &options)?;
+    print!("{}", Table(&outcomes));
+    if selection.is_everything() && args.filter.is_none() {
+        // The matrix comes first.
+        let passed = outcomes[..matrix().len()]
+            .iter()
+            .filter(|outcome| outcome.verdict.is_ok())
+            .count();
+        println!("{passed} of {} cells of the matrix passed", matrix().len());
     }
+    if outcomes.iter().any(|outcome| outcome.verdict.is_err()) {
+        return Ok(ExitCode::FAILURE);
+    }
+    if args.doc {
+        Table(&outcomes).write_into(&workspace::root().join(DOCUMENT))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A filter travels on the kernel's command line, which is split at white space.
@@ -209,32 +112,6 @@ fn kernel_word(word: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn outcome(backend: &str, verdict: Result<(), String>) -> Outcome {
-        let line = format!("IMDS-SUITE backend={backend} passed=3 failed=0");
-        Outcome {
-            suites: SuiteCount::parse(&line).into_iter().collect(),
-            verdict,
-            log: PathBuf::from(backend),
-        }
-    }
-
-    #[test]
-    fn one_failure_among_the_vms_is_the_outcome() {
-        let failed = outcome("kprobe", Err("panic".into()));
-        let all = Outcome::of_all(
-            vec![outcome("cgroup", Ok(())), failed, outcome("fentry", Ok(()))],
-            PathBuf::from("logs"),
-        );
-        assert_eq!(all.verdict, Err("panic".to_owned()));
-        assert_eq!(all.log, PathBuf::from("kprobe"));
-        let order: Vec<&str> = all
-            .suites
-            .iter()
-            .map(|suite| suite.backend.as_str())
-            .collect();
-        assert_eq!(order, ["fentry", "kprobe", "cgroup"]);
-    }
 
     #[test]
     fn filter_cannot_add_words_to_the_kernel_command_line() {

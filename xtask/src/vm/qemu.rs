@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -27,7 +27,7 @@ const MEMORY_MIB: &str = "1024";
 pub(super) struct Boot<'a> {
     pub(super) machine: &'a Machine,
     pub(super) kernel: &'a Path,
-    pub(super) root: Root<'a>,
+    pub(super) root: &'a Root,
     /// Words for the guest's init, appended to the kernel's command line.
     pub(super) words: &'a [String],
     /// Where the console goes, whole.
@@ -37,17 +37,17 @@ pub(super) struct Boot<'a> {
 }
 
 /// Where the guest's root file system is.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Root<'a> {
+#[derive(Clone, Debug)]
+pub(super) enum Root {
     /// In a cpio archive that the kernel unpacks into memory.
-    Initramfs(&'a Path),
+    Initramfs(PathBuf),
     /// In an image on the first NVMe drive. What the guest writes is gone with it, so
     /// several can run from one image.
-    Image(&'a Path),
+    Image(PathBuf),
 }
 
-impl Root<'_> {
-    fn arguments(self) -> Vec<String> {
+impl Root {
+    fn arguments(&self) -> Vec<String> {
         match self {
             Self::Initramfs(archive) => vec!["-initrd".to_owned(), archive.display().to_string()],
             Self::Image(image) => vec![
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn image_with_a_comma_in_its_path_is_one_file() {
-        let arguments = Root::Image(Path::new("/a,b/root.ext4")).arguments();
+        let arguments = Root::Image("/a,b/root.ext4".into()).arguments();
         assert!(arguments[1].starts_with("file=/a,,b/root.ext4,format=raw,"));
     }
 

@@ -44,6 +44,9 @@ const LEFT_OUT: &[&str] = &[
     "var/cache/apt",
     "var/lib/apt/lists",
 ];
+/// The image and what it is made of, below the VMs' directory.
+const DIRECTORY: &str = "clients";
+const MANIFEST: &str = "base.manifest";
 /// Grows with this file's own steps: an image made by others is not this one.
 const RECIPE: u32 = 1;
 /// Room beside the files: inodes, directories, and what the clients write.
@@ -61,13 +64,19 @@ pub(super) fn kernel_words() -> [String; 3] {
     ]
 }
 
+/// Where it says what is in the image that [`build`] last wrote below `dir`, but for
+/// our two programs.
+pub(super) fn manifest_file(dir: &Path) -> PathBuf {
+    dir.join(DIRECTORY).join(MANIFEST)
+}
+
 /// Writes the image with `binaries` in it below `dir`, and returns its path.
 ///
 /// # Errors
 ///
 /// If the clients are not set up, or the packages can't be had.
 pub(super) fn build(dir: &Path, binaries: &Binaries) -> Result<PathBuf> {
-    let dir = dir.join("clients");
+    let dir = dir.join(DIRECTORY);
     fs::create_dir_all(&dir)?;
     let base = base(&dir)?;
     let image = dir.join("root.ext4");
@@ -106,7 +115,7 @@ fn is_complaint(line: &str) -> bool {
 /// The image without our programs, from the cache or made now.
 fn base(dir: &Path) -> Result<PathBuf> {
     let image = dir.join("base.ext4");
-    let manifest_file = dir.join("base.manifest");
+    let manifest_file = dir.join(MANIFEST);
     let manifest = manifest(&clients::dir())?;
     if image.is_file() && fs::read_to_string(&manifest_file).is_ok_and(|old| old == manifest) {
         return Ok(image);

@@ -5,9 +5,11 @@
 
 use std::process::ExitStatus;
 
-/// QEMU's exit code for a pass: the guest writes V to the debug-exit port and
-/// QEMU exits with `V << 1 | 1` (hw/misc/debugexit.c); the init writes 0x10.
-const PASS_EXIT_CODE: i32 = 33;
+use crate::backend::Backend;
+use crate::kernel::Kernel;
+
+/// What the kernel says when it can't go on, or goes on damaged.
+const KERNEL_FAILURES: [&str; 3] = ["Kernel panic", "Oops", "kernel BUG at"];
 
 /// The line that counts one suite's cases.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,60 +38,127 @@ impl SuiteCount {
 /// What has been read from a console so far.
 #[derive(Debug, Default)]
 pub(crate) struct Console {
+    /// `IMDS-KERNEL release=…`: what uname(2) says there.
+    pub(crate) release: Option<String>,
+    /// `IMDS-AUTO backend=…`: what `imds-analyzer check` says that `auto` takes.
+    pub(crate) auto: Option<Backend>,
+    /// `IMDS-REFUSED backend=B …`: asking for it by name failed, as `check` says it would.
+    pub(crate) refused: Vec<Backend>,
     suites: Vec<SuiteCount>,
     passes: u32,
     fails: u32,
+    kernel_failure: Option<String>,
+}
+
+/// What a VM had to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expectation {
+    /// The kernel that was booted.
+    pub(crate) kernel: &'static Kernel,
+    /// The backend of the suite that was to run.
+    pub(crate) backend: Backend,
+    /// Whether it was to say which backends the kernel has.
+    pub(crate) probe: bool,
 }
 
 impl Console {
     /// Takes one line of the console.
     pub(crate) fn read(&mut self, line: &str) {
-        match line.trim() {
-            "IMDS-VM-VERDICT pass" => self.passes += 1,
-            "IMDS-VM-VERDICT fail" => self.fails += 1,
-            line => self.suites.extend(SuiteCount::parse(line)),
+        let line = line.trim();
+        if let Some(release) = line.strip_prefix("IMDS-KERNEL release=") {
+            self.release = Some(release.to_owned());
+        } else if let Some(backend) = line.strip_prefix("IMDS-AUTO backend=") {
+            self.auto = Backend::of_name(backend);
+        } else if let Some(refused) = line.strip_prefix("IMDS-REFUSED backend=") {
+            let name = refused.split(' ').next().unwrap_or_default();
+            self.refused.extend(Backend::of_name(name));
+        } else if KERNEL_FAILURES.iter().any(|words| line.contains(words)) {
+            self.kernel_failure.get_or_insert_with(|| line.to_owned());
+        } else {
+            match line {
+                "IMDS-VM-VERDICT pass" => self.passes += 1,
+                "IMDS-VM-VERDICT fail" => self.fails += 1,
+                line => self.suites.extend(SuiteCount::parse(line)),
+            }
         }
     }
 
-    /// The counts of the suites that ended.
-    pub(crate) fn suites(&self) -> &[SuiteCount] {
-        &self.suites
+    /// The counts of the suite that ended.
+    pub(crate) fn suite(&self) -> Option<&SuiteCount> {
+        self.suites.first()
     }
 
-    /// Whether the run of `backends` passed; if not, why.
+    /// Whether the VM did what was expected of it; if not, why.
     ///
     /// `status` is QEMU's, or `None` if it had to be killed.
     pub(crate) fn judge(
         &self,
-        backends: &[String],
+        expected: &Expectation,
         status: Option<ExitStatus>,
     ) -> Result<(), String> {
+        if let Some(failure) = &self.kernel_failure {
+            return Err(format!("the kernel failed: {failure}"));
+        }
         let Some(status) = status else {
             return Err("the VM did not end by itself and was stopped".into());
         };
-        for backend in backends {
-            let mut counts = self.suites.iter().filter(|suite| suite.backend == *backend);
-            match (counts.next(), counts.next()) {
-                (None, _) => return Err(format!("the {backend} suite did not end ({status})")),
-                (Some(_), Some(_)) => return Err(format!("two results for {backend}")),
-                (Some(suite), None) if suite.failed > 0 => {
-                    return Err(format!("{backend}: {} cases failed", suite.failed));
-                }
-                (Some(suite), None) if suite.passed == 0 => {
-                    return Err(format!("{backend}: no case ran"));
-                }
-                (Some(_), None) => {}
-            }
+        self.judge_suite(expected.backend, status)?;
+        if expected.probe {
+            self.judge_backends(expected.kernel)?;
         }
+        let wanted = expected.kernel.machine.pass_exit_code;
         match (self.passes, self.fails) {
-            (1, 0) if status.code() == Some(PASS_EXIT_CODE) => Ok(()),
+            (1, 0) if status.code() == Some(wanted) => Ok(()),
             (1, 0) => Err(format!(
-                "the console says pass, but QEMU ended with {status} instead of {PASS_EXIT_CODE}"
+                "the console says pass, but QEMU ended with {status} instead of {wanted}"
             )),
             (0, 0) => Err(format!("no verdict on the console ({status})")),
             _ => Err("the VM's verdict is fail".into()),
         }
     }
+
+    fn judge_suite(&self, backend: Backend, status: ExitStatus) -> Result<(), String> {
+        let suite = match self.suites.as_slice() {
+            [] => return Err(format!("the suite did not end ({status})")),
+            [suite] => suite,
+            _ => return Err("more than one suite says that it ended".into()),
+        };
+        if suite.backend != backend.name() {
+            return Err(format!("the suite ran with {}", suite.backend));
+        }
+        match (suite.passed, suite.failed) {
+            (0, 0) => Err("no case ran".into()),
+            (_, 0) => Ok(()),
+            (_, failed) => Err(format!("{failed} cases failed")),
+        }
+    }
+
+    /// Holds what the guest found on its kernel against the table.
+    fn judge_backends(&self, kernel: &Kernel) -> Result<(), String> {
+        let first = kernel.backends.first().copied();
+        if self.auto != first {
+            return Err(format!(
+                "auto takes {}, not {} as the table of kernels says",
+                name(self.auto),
+                name(first)
+            ));
+        }
+        for backend in [Backend::Fentry, Backend::Kprobe, Backend::Cgroup] {
+            let has = kernel.backends.contains(&backend);
+            match (has, self.refused.contains(&backend)) {
+                (true, true) => return Err(format!("{backend} was refused on this kernel")),
+                (false, false) => {
+                    return Err(format!("{backend} was not refused, which the table denies"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn name(backend: Option<Backend>) -> &'static str {
+    backend.map_or("none", Backend::name)
 }
 
 #[cfg(test)]
@@ -97,16 +166,26 @@ mod tests {
     use std::os::unix::process::ExitStatusExt as _;
 
     use super::*;
+    use crate::kernel::KERNELS;
 
-    const GOOD: &str = "IMDS-SUITE backend=kprobe passed=3 failed=0\r\nIMDS-VM-VERDICT pass\r\n";
+    const GOOD: &str = "IMDS-KERNEL release=6.1.0-56\r\n\
+                        IMDS-AUTO backend=fentry\r\n\
+                        IMDS-SUITE backend=kprobe passed=3 failed=0\r\n\
+                        IMDS-VM-VERDICT pass\r\n";
 
-    fn judge(console: &str, exit_code: i32) -> Result<(), String> {
+    fn judge_on(id: &str, console: &str, exit_code: i32) -> Result<(), String> {
         let mut read = Console::default();
         console.lines().for_each(|line| read.read(line));
-        read.judge(
-            &["kprobe".into()],
-            Some(ExitStatus::from_raw(exit_code << 8)),
-        )
+        let expected = Expectation {
+            kernel: KERNELS.iter().find(|kernel| kernel.id() == id).unwrap(),
+            backend: Backend::Kprobe,
+            probe: true,
+        };
+        read.judge(&expected, Some(ExitStatus::from_raw(exit_code << 8)))
+    }
+
+    fn judge(console: &str, exit_code: i32) -> Result<(), String> {
+        judge_on("6.1-x86_64", console, exit_code)
     }
 
     #[test]
@@ -117,17 +196,23 @@ mod tests {
     #[test]
     fn panic_after_the_marker_is_no_pass() {
         assert!(judge(GOOD, 0).is_err());
+        // Where powering off and a panic end with the same code.
+        let console = GOOD.replace("fentry", "kprobe") + "IMDS-REFUSED backend=fentry errno 524\n";
+        assert_eq!(judge_on("6.1-aarch64", &console, 0), Ok(()));
+        let console = console + "[   20.1] Kernel panic - not syncing: Attempted to kill init!\n";
+        assert!(judge_on("6.1-aarch64", &console, 0).is_err());
     }
 
     #[test]
     fn exit_code_without_marker_is_no_pass() {
-        assert!(judge("IMDS-SUITE backend=kprobe passed=3 failed=0\n", 33).is_err());
+        assert!(judge(&GOOD.replace("IMDS-VM-VERDICT pass", ""), 33).is_err());
     }
 
     #[test]
-    fn requested_backend_that_never_reported_is_no_pass() {
-        let other = GOOD.replace("kprobe", "fentry");
-        assert!(judge(&other, 33).unwrap_err().contains("kprobe"));
+    fn suite_with_another_backend_or_two_or_none_is_no_pass() {
+        assert!(judge(&GOOD.replace("backend=kprobe", "backend=cgroup"), 33).is_err());
+        assert!(judge(&GOOD.replace("IMDS-SUITE", "IMDS-SUITES"), 33).is_err());
+        assert!(judge(&format!("{GOOD}{GOOD}"), 33).is_err());
     }
 
     #[test]
@@ -148,9 +233,28 @@ mod tests {
     }
 
     #[test]
+    fn backend_that_the_table_denies_must_have_been_refused() {
+        let console = GOOD.replace("fentry", "kprobe");
+        let error = judge_on("6.1-aarch64", &console, 0).unwrap_err();
+        assert!(error.contains("fentry was not refused"), "{error}");
+    }
+
+    #[test]
+    fn auto_that_takes_another_backend_than_the_table_says_is_no_pass() {
+        let error = judge(&GOOD.replace("=fentry", "=cgroup"), 33).unwrap_err();
+        assert!(error.contains("auto takes cgroup"), "{error}");
+        assert!(judge(&GOOD.replace("IMDS-AUTO", "IMDS-ATUO"), 33).is_err());
+    }
+
+    #[test]
     fn killed_vm_is_no_pass() {
         let mut read = Console::default();
         GOOD.lines().for_each(|line| read.read(line));
-        assert!(read.judge(&["kprobe".into()], None).is_err());
+        let expected = Expectation {
+            kernel: &KERNELS[1],
+            backend: Backend::Kprobe,
+            probe: true,
+        };
+        assert!(read.judge(&expected, None).is_err());
     }
 }

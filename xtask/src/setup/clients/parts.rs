@@ -11,8 +11,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::binaries::HOST_TARGET;
 use crate::command::{CommandExt as _, cargo, find_program};
+use crate::cross::HOST_TARGET;
 use crate::setup::{missing, present};
 use crate::workspace;
 
