@@ -30,7 +30,6 @@ const TOOLS: &[Tool] = &[
         "an old distribution to run the static binary in",
     ),
     tool("ip", "iproute2", "network namespaces of tests and demo"),
-    tool("busybox", "busybox-static", "the VM's small programs"),
     tool("dpkg-deb", "dpkg", "unpacks the test kernels"),
     tool("systemd-analyze", "systemd", "verifies the units"),
 ];
@@ -87,7 +86,7 @@ fn require_programs() -> Result<()> {
     }
     bail!(
         "this system has no apt, so install these programs with its own package manager \
-         (busybox must be the static one) and run `cargo xtask setup` again:\n{}",
+         and run `cargo xtask setup` again:\n{}",
         wanted.join("\n")
     )
 }
