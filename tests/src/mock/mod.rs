@@ -25,7 +25,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use self::{access_log::AccessLog, imds::Imds};
-use crate::netns::{ECS, EKS_V4, EKS_V6, IMDS_V4, IMDS_V6, Netns};
+use crate::netns::{IMDS_V4, IMDS_V6, Netns};
 
 /// A port of the IMDS address at which IMDS does not live.
 pub const OTHER_PORT: u16 = 81;
@@ -57,7 +57,7 @@ struct State {
 
 impl Mock {
     /// Listens on port 80 of both IMDS addresses inside `netns`, and on what is
-    /// near them but isn't IMDS: another port, other addresses, UDP.
+    /// near them but isn't IMDS: another port, another address, UDP.
     ///
     /// # Errors
     ///
@@ -81,31 +81,50 @@ impl Mock {
     ///
     /// As there.
     pub fn listen_in(&self, netns: &Netns) -> Result<()> {
-        netns.enter(|| self.listen(&[ECS.into(), EKS_V4.into(), EKS_V6.into()]))
+        netns.enter(|| self.listen())
     }
 
-    /// As [`Mock::start`], in the namespace of the calling thread, which needs to have
-    /// only the addresses of IMDS.
+    /// As [`Mock::start`], in the namespace of the calling thread.
     ///
     /// # Errors
     ///
     /// As there.
     pub fn start_here() -> Result<Self> {
         let mock = Self::idle();
-        mock.listen(&[])?;
+        mock.listen()?;
         Ok(mock)
     }
 
-    /// Listens where IMDS does and beside it, and on port 80 of `others`.
-    fn listen(&self, others: &[IpAddr]) -> Result<()> {
+    /// Listens on port 80 of more addresses inside `netns`, to be other services.
+    ///
+    /// # Errors
+    ///
+    /// If one is taken, or not the namespace's.
+    pub fn listen_also(&self, netns: &Netns, addresses: &[IpAddr]) -> Result<()> {
+        netns.enter(|| {
+            let addresses = addresses.iter().map(|ip| SocketAddr::new(*ip, 80));
+            self.listen_on(addresses)
+        })
+    }
+
+    fn listen(&self) -> Result<()> {
         let addresses = [
             SocketAddr::new(IpAddr::V4(IMDS_V4), 80),
             SocketAddr::new(IpAddr::V6(IMDS_V6), 80),
             SocketAddr::new(IpAddr::V4(IMDS_V4), OTHER_PORT),
             SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80),
         ];
-        let others = others.iter().map(|ip| SocketAddr::new(*ip, 80));
-        for address in addresses.into_iter().chain(others) {
+        self.listen_on(addresses)?;
+        let datagrams = UdpSocket::bind((IMDS_V4, 80)).context("mock IMDS cannot bind UDP")?;
+        thread::spawn(move || {
+            let mut discarded = [0; 2048];
+            while datagrams.recv_from(&mut discarded).is_ok() {}
+        });
+        Ok(())
+    }
+
+    fn listen_on(&self, addresses: impl IntoIterator<Item = SocketAddr>) -> Result<()> {
+        for address in addresses {
             let listener = TcpListener::bind(address)
                 .with_context(|| format!("mock IMDS cannot listen on {address}"))?;
             let socket = &listener;
@@ -123,11 +142,6 @@ impl Mock {
             let state = Arc::clone(&self.state);
             thread::spawn(move || serve(&listener, &state));
         }
-        let datagrams = UdpSocket::bind((IMDS_V4, 80)).context("mock IMDS cannot bind UDP")?;
-        thread::spawn(move || {
-            let mut discarded = [0; 2048];
-            while datagrams.recv_from(&mut discarded).is_ok() {}
-        });
         Ok(())
     }
 

@@ -74,6 +74,7 @@ fn records_are_of(
 ) -> Result<()> {
     let netns = Netns::new()?;
     let mock = Mock::start(&netns)?;
+    mock.listen_also(&netns, &[ECS.into(), EKS_V4.into(), EKS_V6.into()])?;
     let analyzer = Launch {
         program: &setup.analyzer,
         backend: &setup.backend,
