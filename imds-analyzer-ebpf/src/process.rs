@@ -155,7 +155,10 @@ fn tell_ancestors(header: &mut RecordHeader, nearest: u64) -> bool {
     for index in 0..MAX_ANCESTORS {
         // SAFETY: `index` is below MAX_ANCESTORS, so this lies within the slot,
         // and any bytes make the facts of an ancestor.
-        let facts = unsafe { &mut (&mut *(&raw mut (*to).payload))[index] };
+        let facts = unsafe {
+            let all: *mut AncestorFacts = (&raw mut (*to).payload).cast();
+            &mut *all.add(index)
+        };
         if !task::note_ancestor(facts, leader) {
             break;
         }

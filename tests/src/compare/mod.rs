@@ -25,6 +25,8 @@ pub struct Sender {
     pub executable_state: Option<String>,
     /// Its arguments, where they hold nothing that may be redacted.
     pub args: Option<Vec<String>>,
+    /// There were more than are shown: these are the first.
+    pub args_are_cut: bool,
     /// It was started without any argument, not even its name.
     pub may_lack_args: bool,
     /// Effective user.
@@ -302,9 +304,7 @@ fn check_sender(
         wrong("uid", &sender.uid, &record.uid);
     }
     // The kernel side tells both: nobody is gone too early.
-    if (record.args.is_none() && !sender.may_lack_args)
-        || (sender.args.is_some() && sender.args != record.args)
-    {
+    if !has_args(sender, record) {
         wrong("args", &sender.args, &record.args);
     }
     if sender.executable.is_some() && sender.executable != record.executable {
@@ -349,6 +349,18 @@ fn check_sender(
     let first = record.name.replace('<', r"\x3c");
     if !record.lineage.starts_with(&first) {
         wrong("lineage", &first, &record.lineage);
+    }
+}
+
+fn has_args(sender: &Sender, record: &Request) -> bool {
+    match (&sender.args, &record.args) {
+        (_, None) => sender.may_lack_args,
+        (None, Some(_)) => true,
+        (Some(wanted), Some(found)) if sender.args_are_cut => {
+            // The last one says that there were more.
+            found.starts_with(wanted) && found.last().is_some_and(|last| last.starts_with('…'))
+        }
+        (Some(wanted), Some(found)) => wanted == found,
     }
 }
 

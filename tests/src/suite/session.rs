@@ -250,6 +250,7 @@ pub fn child_sender(pid: u32, program: &Path, args: Vec<String>) -> Sender {
             .map(|path| path.to_string_lossy().into_owned()),
         executable_state: None,
         args: Some(args),
+        args_are_cut: false,
         may_lack_args: false,
         uid: 0,
         parent: None,
