@@ -18,14 +18,22 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::{Scenario, fact, sys, wire::Wire};
 use crate::netns::require_private;
 
-pub(super) const SCENARIOS: &[(&str, Scenario)] =
-    &[("crowd", crowd), (MIDDLE, middle), (LAUNCHER, launch)];
+pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
+    ("crowd", crowd),
+    ("small_crowd", small_crowd),
+    (MIDDLE, middle),
+    (LAUNCHER, launch),
+];
 
 const MIDDLE: &str = "crowd_middle";
 const LAUNCHER: &str = "crowd_launcher";
 
-/// How many callers there are.
+/// How many callers there are in a crowd.
 pub const CALLERS: u64 = 10_000;
+/// How many there are in a small one, for machines that are emulated.
+pub const FEW_CALLERS: u64 = 300;
+/// Tells the launcher how many.
+const COUNT_VARIABLE: &str = "IMDS_TESTS_CALLERS";
 /// Callers that run at the same time.
 const AT_ONCE: usize = 16;
 /// What the file names of callers begin with, by which this program knows that it is one.
@@ -126,17 +134,29 @@ fn call(mut arguments: impl Iterator<Item = String>) -> Result<()> {
 }
 
 fn crowd(wire: &Wire) -> Result<()> {
-    run_below(wire, MIDDLE)
+    run_below(wire, MIDDLE, CALLERS)
+}
+
+fn small_crowd(wire: &Wire) -> Result<()> {
+    run_below(wire, MIDDLE, FEW_CALLERS)
 }
 
 fn middle(wire: &Wire) -> Result<()> {
     fact("middle", std::process::id())?;
-    run_below(wire, LAUNCHER)
+    run_below(wire, LAUNCHER, count()?)
+}
+
+/// How many callers were asked for.
+fn count() -> Result<u64> {
+    let count = std::env::var(COUNT_VARIABLE)
+        .with_context(|| format!("{COUNT_VARIABLE} is set by the scenario above"))?;
+    Ok(count.parse()?)
 }
 
 /// Runs another scenario of this program, whose facts go where this one's go.
-fn run_below(wire: &Wire, scenario: &str) -> Result<()> {
+fn run_below(wire: &Wire, scenario: &str, count: u64) -> Result<()> {
     let status = Command::new(std::env::current_exe()?)
+        .env(COUNT_VARIABLE, count.to_string())
         .arg("send")
         .arg(format!("--scenario={scenario}"))
         .arg(format!("--case={}", wire.case))
@@ -155,7 +175,7 @@ fn launch(wire: &Wire) -> Result<()> {
     fs::copy(std::env::current_exe()?, &program)?;
     let mut running = Vec::new();
     let mut pids = Vec::new();
-    for number in 1..=CALLERS {
+    for number in 1..=count()? {
         let arguments = arguments(&path, wire.destination, &wire.case, number);
         fs::hard_link(&program, &arguments[0])?;
         if running.len() == AT_ONCE {

@@ -22,7 +22,7 @@ const CROWD_TAKES: Duration = Duration::from_secs(900);
 
 pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
     cases![Shared:
-        ten_thousand_callers_that_exit_at_once_are_each_named,
+        callers_that_exit_at_once_are_each_named,
         program_executed_after_the_send_is_not_the_sender,
         orphan_is_below_who_took_it_in,
         sender_below_forty_processes_has_the_nearest_ancestors,
@@ -34,10 +34,24 @@ pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
     ]
 }
 
+/// The crowd, which takes minutes where programs start slowly.
+pub(super) fn crowd_cases() -> impl IntoIterator<Item = Entry> {
+    cases![Shared: ten_thousand_callers_that_exit_at_once_are_each_named]
+}
+
+fn callers_that_exit_at_once_are_each_named(case: &mut Case<'_>) -> Result<()> {
+    callers_are_each_named(case, "small_crowd", crowd::FEW_CALLERS)
+}
+
 fn ten_thousand_callers_that_exit_at_once_are_each_named(case: &mut Case<'_>) -> Result<()> {
-    let mut sender = case.start("crowd")?;
+    ensure!(crowd::CALLERS == 10_000, "the crowd has 10,000 callers");
+    callers_are_each_named(case, "crowd", crowd::CALLERS)
+}
+
+fn callers_are_each_named(case: &mut Case<'_>, scenario: &str, count: u64) -> Result<()> {
+    let mut sender = case.start(scenario)?;
     sender.await_line_within("done", CROWD_TAKES)?;
-    let count = usize::try_from(crowd::CALLERS)?;
+    let count = usize::try_from(count)?;
     let directory = sender.text("directory")?;
     let above = [
         u32::try_from(sender.fact("launcher")?)?,

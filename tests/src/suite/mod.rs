@@ -43,15 +43,16 @@ pub use self::{
     real_clients::{find_program, find_python},
 };
 
-/// Which cases: those that need nothing but this program, those that run the
-/// clients of this machine, or both.
+/// Which cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Group {
     /// The senders of this program: they run wherever it does.
     Senders,
     /// Programs that must be installed, and shells above them.
     Clients,
-    /// Both.
+    /// Ten thousand senders, which is minutes of work for an emulated machine.
+    Crowd,
+    /// All of them.
     #[default]
     All,
 }
@@ -96,7 +97,7 @@ pub struct Summary {
 /// All cases of `group`.
 fn entries(group: Group) -> Vec<Entry> {
     let mut cases = Vec::new();
-    if group != Group::Clients {
+    if matches!(group, Group::Senders | Group::All) {
         cases.extend(spelling::cases());
         cases.extend(framing::cases());
         cases.extend(sends::cases());
@@ -111,7 +112,10 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(destinations::cases());
         cases.extend(kernel_types::cases());
     }
-    if group != Group::Senders {
+    if matches!(group, Group::Crowd | Group::All) {
+        cases.extend(callers::crowd_cases());
+    }
+    if matches!(group, Group::Clients | Group::All) {
         cases.extend(real_clients::cases(group));
         cases.extend(secrets::cases());
     }

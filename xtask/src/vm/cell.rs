@@ -21,12 +21,16 @@ pub(crate) struct Cell {
 pub(crate) enum Guest {
     /// The test program as init, the analyzer, a few modules, and nothing else.
     Lean,
+    /// As the lean one; another group of cases runs in it: ten thousand callers.
+    Crowd,
     /// The clients that people use, too.
     Clients,
 }
 
 /// The kernels on which the clients run.
 const CLIENT_KERNELS: [&str; 3] = ["5.10", "6.1", "7.3"];
+/// The kernel on which ten thousand callers come, with each backend.
+const CROWD_KERNEL: &str = "6.1";
 /// The kernel on which each hook shows that it works without the witness.
 const ALONE_KERNEL: &str = "6.1";
 
@@ -35,6 +39,7 @@ impl Guest {
     pub(crate) fn group(self) -> &'static str {
         match self {
             Self::Lean => "senders",
+            Self::Crowd => "crowd",
             Self::Clients => "clients",
         }
     }
@@ -82,11 +87,26 @@ pub(crate) fn matrix() -> Vec<Cell> {
     cells
 }
 
-/// What `vm-test` runs besides: clients, and the hooks without the witness, which would
+/// What `vm-test` runs besides: clients, crowds, and the hooks without the witness, which would
 /// make up for what they miss.
 pub(crate) fn beside_the_matrix() -> Vec<Cell> {
     let mut cells = clients();
+    cells.extend(crowds());
     cells.extend(alone());
+    cells
+}
+
+fn crowds() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for kernel in KERNELS {
+        if kernel.machine.arch == "x86_64" && kernel.name == CROWD_KERNEL {
+            cells.extend(kernel.backends.iter().map(|backend| Cell {
+                kernel,
+                backend: *backend,
+                guest: Guest::Crowd,
+            }));
+        }
+    }
     cells
 }
 

@@ -129,7 +129,7 @@ pub(crate) fn run(cells: &[Cell], options: &Options) -> Result<Vec<Outcome>> {
 /// What init reads from the kernel's command line.
 fn words(cell: &Cell, filter: Option<&str>, probe: bool) -> Vec<String> {
     let mut words = match cell.guest {
-        Guest::Lean => Vec::new(),
+        Guest::Lean | Guest::Crowd => Vec::new(),
         Guest::Clients => root_image::kernel_words().to_vec(),
     };
     words.extend([
@@ -194,7 +194,7 @@ fn disk(
     kernel: &Obtained,
 ) -> Result<Disk> {
     let (root, inputs) = match guest {
-        Guest::Lean => {
+        Guest::Lean | Guest::Crowd => {
             let archive = initramfs::build(dir, name, binaries, &kernel.modules)
                 .context("cannot write the guest's file system")?;
             (Root::Initramfs(archive.clone()), vec![archive])
