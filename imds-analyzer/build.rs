@@ -79,9 +79,36 @@ fn build() -> Result<(), String> {
     }
     let object = target_dir.join(target).join("release").join(PROGRAMS);
     let place = out.join(PROGRAMS);
-    fs::copy(&object, &place)
-        .map(drop)
-        .map_err(|error| format!("cannot copy {}: {error}", object.display()))
+    let programs =
+        fs::read(&object).map_err(|error| format!("cannot read {}: {error}", object.display()))?;
+    let programs = without_debug_information(&programs)
+        .map_err(|error| format!("cannot strip {}: {error}", object.display()))?;
+    fs::write(&place, programs)
+        .map_err(|error| format!("cannot write {}: {error}", place.display()))
+}
+
+/// The object without DWARF, which is four fifths of it. The compiler makes BTF out of the
+/// same information, so it can't be told to leave only one of them out, and what is
+/// embedded is in the daemon's file and in its memory while it loads.
+fn without_debug_information(programs: &[u8]) -> object::build::Result<Vec<u8>> {
+    let mut elf = object::build::elf::Builder::read(programs)?;
+    for section in &mut elf.sections {
+        let name = section.name.as_slice();
+        let is_debug = [&b".debug_"[..], b".rel.debug_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        section.delete |= is_debug;
+    }
+    // LLVM keeps the names of sections among those of symbols; the writer wants a table.
+    let names = elf.sections.add();
+    names.name = b".shstrtab"[..].into();
+    names.sh_type = object::elf::SHT_STRTAB;
+    names.sh_addralign = 1;
+    names.data = object::build::elf::SectionData::SectionString;
+    elf.delete_orphans();
+    let mut stripped = Vec::new();
+    elf.write(&mut stripped)?;
+    Ok(stripped)
 }
 
 /// Flags of the compiler: the architecture whose registers a kprobe program reads,
