@@ -9,6 +9,7 @@ pub mod capture;
 pub mod check;
 pub mod classify;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod diagnostics;

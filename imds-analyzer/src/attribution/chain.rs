@@ -8,6 +8,7 @@ use super::{
     is_fresh,
     proc::{Live, ProcRoot},
     recent::{Recent, Weight},
+    session::Scheduler,
 };
 use crate::{capture, record::Ancestor, redact};
 
@@ -27,6 +28,8 @@ pub(super) struct Chain {
     /// User id of the nearest ancestor that `/proc` knew, unless that one is in a
     /// container.
     pub(super) host_user: Option<u32>,
+    /// The cron or at daemon among them, if there is one.
+    pub(super) scheduler: Option<Scheduler>,
 }
 
 /// What `/proc` once said of an ancestor.
@@ -68,6 +71,10 @@ impl Chains {
             let known = self.look_up(proc, ancestor, now_ns);
             if let Some(known) = &known {
                 nearest.get_or_insert((ancestor.uid, known.in_container));
+                let is_root_s = ancestor.uid == 0 && !known.in_container;
+                if is_root_s && chain.scheduler.is_none() {
+                    chain.scheduler = known.executable.as_deref().and_then(Scheduler::of);
+                }
             }
             chain
                 .ancestors

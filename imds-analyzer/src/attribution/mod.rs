@@ -11,7 +11,8 @@ mod chain;
 mod facts;
 mod identity;
 mod proc;
-mod recent;
+pub(crate) mod recent;
+mod session;
 mod users;
 
 use std::{path::PathBuf, sync::Arc};
@@ -39,6 +40,11 @@ const FRESH_NS: u64 = 1_000_000_000;
 
 fn is_fresh(at_ns: u64, now_ns: u64) -> bool {
     now_ns.saturating_sub(at_ns) < FRESH_NS
+}
+
+/// The container that the lines of a `/proc/PID/cgroup` tell.
+pub(crate) fn container_of(cgroup: &str) -> Option<record::Container> {
+    Place::of(cgroup).container
 }
 
 /// What the record says of the sender.
@@ -157,16 +163,19 @@ impl Attributor {
                 (None, Some(before)) => Chain {
                     ancestors: before.ancestors.clone(),
                     truncated: before.ancestors_truncated,
-                    host_user: None,
+                    ..Chain::default()
                 },
                 (None, None) => Chain::default(),
             },
         };
-        let (executable_before, args_before) = before.map_or((None, None), |before| {
-            (before.process.executable, before.process.args)
-        });
-        let executable = match program {
-            Some(live) => live.executable.clone(),
+        let (executable_before, args_before, session_before) =
+            before.map_or(((None, None), None, None), |before| {
+                let process = before.process;
+                let executable = (process.executable, process.executable_file);
+                (executable, process.args, process.session)
+            });
+        let (executable, executable_file) = match program {
+            Some(live) => (live.executable.clone(), live.executable_file),
             None => executable_before,
         };
         let args = self
@@ -184,6 +193,12 @@ impl Attributor {
             None => chain.host_user == Some(task.uid),
         };
         let name = redact::text(&task.process_name);
+        let session = session::of(
+            place.as_ref(),
+            live.as_ref().and_then(|live| live.login),
+            chain.scheduler,
+            &mut self.users,
+        );
         let process = record::Process {
             pid: task.tgid,
             tid: task.tid,
@@ -191,6 +206,8 @@ impl Attributor {
                 .then(|| clock::rfc3339(self.clock.at(task.start_boottime_ns))),
             thread_name: thread_name(task),
             executable,
+            executable_file,
+            package: None,
             args,
             user: record::User {
                 id: task.uid,
@@ -201,7 +218,14 @@ impl Attributor {
                 },
             },
             container: place.as_ref().and_then(|place| place.container.clone()),
+            kubernetes: place.as_ref().and_then(|place| place.kubernetes.clone()),
+            ecs: place.as_ref().and_then(|place| place.ecs.clone()),
             systemd_unit: place.as_ref().and_then(|place| place.systemd_unit.clone()),
+            systemd_user_unit: place
+                .as_ref()
+                .and_then(|place| place.systemd_user_unit.clone()),
+            systemd_slice: place.as_ref().and_then(|place| place.systemd_slice.clone()),
+            session: session.or(session_before),
             exited: live.is_none(),
             name,
         };
@@ -235,19 +259,19 @@ fn lineage(process: &record::Process, ancestors: &[record::Ancestor]) -> String 
 impl Weight for Learnt {
     fn heap_bytes(&self) -> usize {
         let process = &self.attribution.process;
-        let place = self.place.as_ref();
-        let container = |it: &record::Container| it.id.len() + it.runtime.heap_bytes();
-        // Container and unit are in the place and in the record.
-        2 * place
-            .and_then(|it| it.container.as_ref())
-            .map_or(0, container)
-            + 2 * place.map_or(0, |it| it.systemd_unit.heap_bytes())
+        // Where it runs is in the place and in the record.
+        let place = 2 * self.place.as_ref().map_or(0, Weight::heap_bytes);
+        place
             + process.start_time.heap_bytes()
             + process.name.heap_bytes()
             + process.thread_name.heap_bytes()
             + process.executable.heap_bytes()
             + process.args.heap_bytes()
             + process.user.name.heap_bytes()
+            + process.session.as_ref().map_or(0, |session| {
+                let user = session.user.as_ref();
+                session.id.heap_bytes() + user.map_or(0, |user| user.name.heap_bytes())
+            })
             + self.attribution.lineage.heap_bytes()
             + self.attribution.ancestors.heap_bytes()
     }

@@ -8,7 +8,7 @@ use std::{
 
 use procfs::process::Process;
 
-use crate::{capture::args::split_args, redact};
+use crate::{capture::args::split_args, record::FileId, redact};
 
 /// Nanoseconds of a clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on every
 /// architecture that the daemon is built for (include/asm-generic/param.h).
@@ -36,10 +36,22 @@ pub(super) struct Live {
     pub(super) name: Vec<u8>,
     /// Path, escaped and free of secrets.
     pub(super) executable: Option<String>,
+    /// The file that it is.
+    pub(super) executable_file: Option<FileId>,
     /// As they are.
     pub(super) args: Vec<Vec<u8>>,
     /// Lines of the `cgroup` file.
     pub(super) cgroup: String,
+    /// The user who logged in, and the session, by the audit system.
+    pub(super) login: Option<Login>,
+}
+
+/// Who logged in (pam_loginuid(8)). It is set once and kept by all descendants,
+/// whoever they run as; services of systemd have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Login {
+    pub(super) uid: u32,
+    pub(super) session: Option<u32>,
 }
 
 impl ProcRoot {
@@ -70,7 +82,9 @@ impl ProcRoot {
         let process = Process::new_with_root(self.path.join(pid.to_string())).ok()?;
         let args = read(&process, "cmdline", MAX_ARGS)?;
         let executable = process.exe().ok().map(|path| shown(&path));
+        let executable_file = self.executable_file(pid);
         let cgroup = read(&process, "cgroup", MAX_CGROUP).unwrap_or_default();
+        let login = login(&process);
         let name = name(&process)?;
         let stat = process.stat().ok()?;
         let is_other = start_ticks.is_some_and(|ticks| ticks != stat.starttime);
@@ -83,10 +97,41 @@ impl ProcRoot {
             parent: u32::try_from(stat.ppid).unwrap_or(0),
             name,
             executable,
+            executable_file,
             args: split_args(&args),
             cgroup: String::from_utf8_lossy(&cgroup).into_owned(),
+            login,
         })
     }
+}
+
+impl ProcRoot {
+    /// Asks nobody: a file system that waits for a server must not be waited for.
+    fn executable_file(&self, pid: u32) -> Option<FileId> {
+        let file = rustix::fs::statx(
+            rustix::fs::CWD,
+            self.path.join(pid.to_string()).join("exe"),
+            rustix::fs::AtFlags::STATX_DONT_SYNC,
+            rustix::fs::StatxFlags::INO,
+        );
+        file.ok().map(|file| FileId {
+            device: (file.stx_dev_major, file.stx_dev_minor),
+            inode: file.stx_ino,
+        })
+    }
+}
+
+fn login(process: &Process) -> Option<Login> {
+    let number = |file| {
+        let digits = read(process, file, 16)?;
+        let number: u32 = std::str::from_utf8(&digits).ok()?.trim().parse().ok()?;
+        // -1: not set.
+        (number != u32::MAX).then_some(number)
+    };
+    Some(Login {
+        uid: number("loginuid")?,
+        session: number("sessionid"),
+    })
 }
 
 fn name(process: &Process) -> Option<Vec<u8>> {

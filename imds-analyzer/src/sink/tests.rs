@@ -5,7 +5,10 @@ use jiff::tz::TimeZone;
 use super::escape::is_hostile;
 use super::fixture::*;
 use super::*;
-use crate::record::{Event, Http, ImdsVersion, Origin, Request};
+use crate::record::{
+    Client, Container, Ecs, Event, Http, ImdsVersion, Kubernetes, Origin, Package, Request,
+    Session, SessionKind, User,
+};
 
 fn renderers() -> [Renderer; 4] {
     let zone = TimeZone::fixed(jiff::tz::offset(0));
@@ -48,7 +51,12 @@ fn all(text: &str) -> Request {
         path: Some(own()),
         host: Some(own()),
         user_agent: Some(own()),
+        client: Some(Client {
+            name: own(),
+            version: Some(own()),
+        }),
     };
+    request.enrichment = serde_json::json!({ text: text }).as_object().cloned();
     request.lineage = Some(own());
     let process = request.process.as_mut().expect("the fixture has one");
     process.name = own();
@@ -57,9 +65,42 @@ fn all(text: &str) -> Request {
     process.args = Some(vec![own(), own()]);
     process.user.name = Some(own());
     process.systemd_unit = Some(own());
-    let container = process.container.as_mut().unwrap();
-    container.id = own();
-    container.runtime = Some(own());
+    process.systemd_user_unit = Some(own());
+    process.systemd_slice = Some(own());
+    process.package = Some(Package {
+        name: own(),
+        version: Some(own()),
+        manager: own(),
+    });
+    process.container = Some(Container {
+        id: own(),
+        runtime: Some(own()),
+        name: Some(own()),
+        image: Some(own()),
+        inner_id: Some(own()),
+        delegated: false,
+    });
+    process.kubernetes = Some(Kubernetes {
+        pod_uid: own(),
+        qos: Some(own()),
+        namespace: Some(own()),
+        pod_name: Some(own()),
+        container_name: Some(own()),
+    });
+    process.ecs = Some(Ecs {
+        task_id: own(),
+        cluster: Some(own()),
+        task_definition: Some(own()),
+        container_name: Some(own()),
+    });
+    process.session = Some(Session {
+        kind: SessionKind::Login,
+        id: Some(own()),
+        user: Some(User {
+            id: 0,
+            name: Some(own()),
+        }),
+    });
     for ancestor in &mut request.ancestors {
         ancestor.name = own();
         ancestor.executable = Some(own());
@@ -85,7 +126,8 @@ fn json_fields_stand_in_the_order_of_the_contract() {
         "\"lineage\":\"curl < bash < systemd\"",
         "\"process\":{\"pid\":3109,\"tid\":3110,\"start_time\":",
         "\"user\":{\"id\":0,\"name\":\"root\"},\"container\":{",
-        "\"systemd_unit\":\"backup.service\",\"exited\":true}",
+        "\"systemd_unit\":\"backup.service\",\"systemd_user_unit\":",
+        "\"exited\":true}",
         "\"destination\":{\"ip\":\"169.254.169.254\",\"port\":80}",
         "\"capture\":{\"backend\":\"fentry\",\"netns\":4026531840,\"bytes\":96,\"truncated\":false}",
         "\"ancestors\":[{\"pid\":3010,",

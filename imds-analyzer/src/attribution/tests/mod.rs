@@ -5,6 +5,7 @@ mod arguments;
 mod bounds;
 mod process;
 mod secrets;
+mod sessions;
 
 use std::{fs, os::unix::fs::symlink, path::PathBuf, sync::Arc};
 
