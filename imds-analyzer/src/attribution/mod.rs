@@ -47,6 +47,11 @@ pub(crate) fn container_of(cgroup: &str) -> Option<record::Container> {
     Place::of(cgroup).container
 }
 
+/// The name that a passwd file has for a user.
+pub(crate) fn name_in_passwd(passwd: impl std::io::BufRead, uid: u32) -> Option<String> {
+    users::find(passwd, uid)
+}
+
 /// What the record says of the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribution {

@@ -199,8 +199,8 @@ fn text_shows_who_and_what_on_one_line() {
     assert_eq!(
         text(request()),
         "2026-11-22 04:32:51.949Z  IMDSv1!  GET /latest/meta-data/iam/security-credentials/Web  \
-         curl < bash < systemd  pid=3109 user=root unit=backup.service \
-         container=docker:0123456789ab reason=no_token credentials exited\n"
+         curl < bash < systemd  pid=3109 user=root unit=backup.service cron=ada \
+         package=curl pod=shop/web-0 task=web:7 container=docker:web reason=no_token credentials exited\n"
     );
 }
 
@@ -220,7 +220,7 @@ fn text_value_with_blanks_is_quoted() {
     let mut request = request();
     let process = request.process.as_mut().expect("the fixture has one");
     process.user.name = Some("x unit=\"fake".to_owned());
-    assert!(text(request).contains(" user=\"x unit=\\\"fake\" unit=backup.service "));
+    assert!(text(request).contains(" user=\"x unit=\\\"fake\" unit=backup.service cron=ada "));
 }
 
 #[test]
