@@ -9,6 +9,7 @@ mod client;
 mod connections;
 mod framing;
 mod lifecycle;
+mod names;
 mod owners;
 mod real_clients;
 mod schema;
@@ -103,10 +104,12 @@ fn entries(group: Group) -> (Vec<Entry>, Vec<String>) {
         connections::cases(&mut cases, &mut absent);
         cases.extend(owners::cases());
         cases.extend(lifecycle::cases());
+        cases.extend(names::cases());
     }
     if group != Group::Senders {
         cases.extend(real_clients::cases(group));
         cases.extend(secrets::cases());
+        cases.extend(names::cases_with_clients());
     }
     cases.extend([
         Entry {
