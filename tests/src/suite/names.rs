@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use super::{
     Entry, cases,
-    client::{HeldShell, RunningSender, find_program},
+    client::{HeldShell, RunningSender},
+    find_program,
     real_clients::script_file,
     session::{PATIENCE, Setup, defects_of_run},
 };
@@ -27,6 +28,9 @@ use crate::{
 
 /// Id of the containers that the cases make.
 const ID: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+
+/// Calls after which a package must have been found.
+const MOST_CALLS: usize = 50;
 
 pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
     cases![Alone:
@@ -207,19 +211,33 @@ fn calling_shell(netns: &Netns, case: &str, count: usize) -> Result<HeldShell> {
 
 fn client_and_package_are_named(setup: &Setup, name: &'static str) -> Result<()> {
     let world = World::start(setup, "")?;
-    let shell = calling_shell(&world.netns, name, 1)?;
-    let executable = fs::read_link(format!("/proc/{}/exe", shell.pid()))?;
-    let (package, version) = package_of(&executable)?;
-    world.await_records(1)?;
-    drop(shell);
+    let bash = fs::canonicalize(find_program("bash").context("this case needs bash")?)?;
+    let (package, version) = package_of(&bash)?;
+    // A search that takes longer than a record waits is for the next one.
+    let is_named = |line: &Vec<u8>| {
+        let record = serde_json::from_slice::<Value>(line);
+        record.is_ok_and(|record| record["process"].get("package").is_some())
+    };
+    for calls in 1..=MOST_CALLS {
+        let shell = calling_shell(&world.netns, name, 1)?;
+        world.await_records(calls)?;
+        drop(shell);
+        if world.analyzer.stdout().since(0).iter().any(is_named) {
+            break;
+        }
+    }
     let records = world.records(name)?;
-    let record = &records[0];
-    let client = &record["http"]["client"];
-    ensure!(client["name"] == "aws-sdk-go", "{record}");
-    ensure!(client["version"] == "1.37.19", "{record}");
-    let found = &record["process"]["package"];
-    ensure!(found["name"] == *package, "not {package}: {record}");
-    ensure!(found["version"] == *version, "not {version}: {record}");
+    let last = records.last().context("there are some")?;
+    ensure!(last["process"].get("package").is_some(), "{last}");
+    for record in &records {
+        let client = &record["http"]["client"];
+        ensure!(client["name"] == "aws-sdk-go", "{record}");
+        ensure!(client["version"] == "1.37.19", "{record}");
+        if let Some(found) = record["process"].get("package") {
+            ensure!(found["name"] == *package, "not {package}: {record}");
+            ensure!(found["version"] == *version, "not {version}: {record}");
+        }
+    }
     Ok(())
 }
 
@@ -258,13 +276,14 @@ fn output(program: &str, args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// A program and the configuration that names it.
+/// A program and the configuration that names it. Without packages, of which one may
+/// come late: callers of one kind are known by their package too.
 fn program(directory: &Path, script: &str, settings: &str) -> Result<String> {
     let path = directory.join("enrich");
     fs::write(&path, format!("#!/bin/sh\n{script}\n"))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     Ok(format!(
-        "[enrich]\ncommand = [{:?}, \"an argument\"]\n{settings}",
+        "package_lookup = false\n[enrich]\ncommand = [{:?}, \"an argument\"]\n{settings}",
         path.display().to_string()
     ))
 }
