@@ -217,5 +217,4 @@ fn is_word(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "dpkg_tests.rs"]
 mod tests;

@@ -287,5 +287,4 @@ impl Weight for Known {
 }
 
 #[cfg(test)]
-#[path = "stage_tests.rs"]
 mod tests;

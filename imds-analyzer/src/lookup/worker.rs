@@ -60,8 +60,19 @@ impl Worker {
             return Found::NotNow;
         }
         let found = answer(&self.root, ask, rpm);
-        budget.spend(start.elapsed());
-        found.unwrap_or(Found::Nothing)
+        let took = start.elapsed();
+        budget.spend(took);
+        found.unwrap_or_else(|| nothing_after(took))
+    }
+}
+
+/// What it means that nothing was found: a search that was given up, as while a host
+/// boots and its disk is busy, is worth another.
+fn nothing_after(took: Duration) -> Found {
+    if took < SEARCH_WITHIN {
+        Found::Nothing
+    } else {
+        Found::NotNow
     }
 }
 
@@ -94,5 +105,4 @@ fn answer(root_path: &Path, ask: &Ask, rpm: &mut Option<Option<Rpm>>) -> Option<
 }
 
 #[cfg(test)]
-#[path = "worker_tests.rs"]
 mod tests;

@@ -1,17 +1,14 @@
 //! What an owner knows a caller by: container, client, package, and what a program of
 //! the owner's says.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-    time::{Duration, Instant},
-};
+mod cgroup;
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
+use self::cgroup::Cgroup;
 use super::{
     Entry, cases,
     client::{HeldShell, RunningSender},
@@ -114,55 +111,6 @@ impl World {
     }
 }
 
-/// A cgroup for one process. Removed when dropped.
-struct Cgroup {
-    /// From the deepest up.
-    made: Vec<PathBuf>,
-}
-
-impl Cgroup {
-    /// Makes `path` below the root of cgroup2.
-    fn new(path: &str) -> Result<Self> {
-        let mounts = fs::read_to_string("/proc/mounts")?;
-        let mount = mounts
-            .lines()
-            .map(|line| line.split(' ').collect::<Vec<_>>())
-            .find(|fields| fields.get(2) == Some(&"cgroup2"))
-            .and_then(|fields| fields.get(1).map(|path| Path::new(path).to_owned()))
-            .context("this case needs cgroup2 to be mounted")?;
-        let mut cgroup = Self { made: Vec::new() };
-        let mut directory = mount;
-        for name in path.split('/') {
-            directory.push(name);
-            fs::create_dir(&directory).with_context(|| format!("make {}", directory.display()))?;
-            cgroup.made.insert(0, directory.clone());
-        }
-        Ok(cgroup)
-    }
-
-    /// Moves a process into it.
-    fn take(&self, pid: u64) -> Result<()> {
-        let deepest = self.made.first().context("has a directory")?;
-        let file = deepest.join("cgroup.procs");
-        fs::write(&file, pid.to_string()).with_context(|| format!("write {}", file.display()))
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        for directory in &self.made {
-            // A process that has ended may still be counted for a moment.
-            let deadline = Instant::now() + PATIENCE;
-            while fs::remove_dir(directory).is_err()
-                && directory.exists()
-                && Instant::now() < deadline
-            {
-                std::thread::yield_now();
-            }
-        }
-    }
-}
-
 /// The record of a process that was in this cgroup when it sent.
 fn record_in(setup: &Setup, case: &'static str, path: &str) -> Result<Value> {
     let world = World::start(setup, "")?;
@@ -203,7 +151,10 @@ fn cgroup_that_a_service_made_up_names_no_container(
 /// A shell that calls IMDS itself, and stays until it is dropped.
 fn calling_shell(netns: &Netns, case: &str, count: usize) -> Result<HeldShell> {
     let bash = find_program("bash").context("this case needs bash")?;
-    let script = script_file("calls.bash", include_str!("clients/calls_and_stays.bash"))?;
+    let script = script_file(
+        "calls.bash",
+        include_str!("../clients/calls_and_stays.bash"),
+    )?;
     let mut command = netns.command(bash);
     command.arg(&script.path).arg(case).arg(count.to_string());
     HeldShell::start(command, 1)

@@ -180,3 +180,9 @@ fn work_beyond_the_budget_is_not_done() {
     let found = worker.within_budget(&ask, &mut rpm);
     assert!(matches!(found, Found::Package(_)), "{found:?}");
 }
+
+#[test]
+fn search_that_was_given_up_is_done_again() {
+    assert_eq!(nothing_after(SEARCH_WITHIN / 2), Found::Nothing);
+    assert_eq!(nothing_after(SEARCH_WITHIN), Found::NotNow);
+}
