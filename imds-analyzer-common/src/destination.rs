@@ -1,4 +1,8 @@
-//! The key of the map that says which destinations are watched.
+//! The map that says which destinations are watched: its key, its size, and the
+//! filter that answers for most sends without it.
+
+/// Most destinations that can be watched at once: the size of the map.
+pub const MAX_DESTINATIONS: u32 = 64;
 
 /// An address and port, in the one form that both families share.
 #[repr(C)]
@@ -31,6 +35,55 @@ impl DestinationKey {
         Self {
             address,
             port: port as u32,
+        }
+    }
+}
+
+/// The bits that none of `ports` has (each in host order), as the eBPF programs want
+/// them: of a port in network order, in both halves of the word.
+///
+/// A port that shares a bit with it is not watched. The others, a port of zero (not
+/// connected yet) among them, may be: of the ports that nobody watches, the ones
+/// whose bits are all bits of watched ports. For port 80 alone they are 16 and 64.
+pub fn other_port_bits(ports: impl IntoIterator<Item = u16>) -> u32 {
+    let watched = ports.into_iter().fold(0, |bits, port| bits | port.to_be());
+    let others = u32::from(!watched);
+    others << 16 | others
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ports that the filter lets pass.
+    fn passing(ports: &[u16]) -> impl Iterator<Item = u16> {
+        let others = other_port_bits(ports.iter().copied());
+        (0..=u16::MAX).filter(move |port| u32::from(port.to_be()) & others == 0)
+    }
+
+    #[test]
+    fn port_80_alone_lets_few_others_pass() {
+        assert!(passing(&[80]).eq([0, 16, 64, 80]));
+    }
+
+    #[test]
+    fn every_watched_port_passes() {
+        for ports in [&[80, 8080, 51_679][..], &[1], &[u16::MAX], &[443, 80]] {
+            for port in ports {
+                assert!(passing(ports).any(|passed| passed == *port), "{port}");
+            }
+        }
+    }
+
+    /// `remote_port` of `struct __sk_buff` holds the port in network order in the
+    /// word's first two bytes in memory.
+    #[test]
+    fn both_halves_filter_alike() {
+        let others = other_port_bits([80, 443]);
+        for port in [0_u16, 16, 22, 80, 443, 8080] {
+            let half = u32::from(port.to_be()) & others;
+            let word = u32::from(port).to_be() & others;
+            assert_eq!(half == 0, word == 0, "{port}");
         }
     }
 }

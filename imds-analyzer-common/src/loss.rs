@@ -6,14 +6,16 @@
 pub enum LossCause {
     /// The ring buffer had no room for a record.
     RingFull = 0,
-    /// The sender's memory could not be read when its send returned.
+    /// The sender's memory could not be read when its send returned, and no witness
+    /// on the wire was attached to see the bytes.
     Unreadable = 1,
     /// The bytes came in a form that no program can read (pages of a pipe or a
     /// file) and no witness on the wire was attached to see them.
     UnsupportedIterator = 2,
     /// A stream could not be noted.
     StreamTableFull = 3,
-    /// More sends were in progress at once than the table holds.
+    /// More sends were in progress at once than the table holds, and no witness on
+    /// the wire was attached to see their bytes.
     SendTableFull = 4,
     /// A send never reported its end (a kretprobe instance was missing, which the
     /// kernel counts as `nmissed`), and there is no witness on the wire that saw

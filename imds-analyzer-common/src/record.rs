@@ -25,8 +25,24 @@ pub const KIND_ANCESTORS: u32 = 3;
 /// most [`MAX_ARGS`] bytes follow.
 pub const KIND_ARGS: u32 = 4;
 
+/// [`RecordHeader::kind`]: the program that a process runs and where it runs it:
+/// [`ProgramFacts`], then room for [`MAX_PATH`] names of [`PATH_NAME_LEN`] bytes and
+/// [`MAX_CGROUP`] names of [`CGROUP_NAME_LEN`] bytes.
+pub const KIND_PROGRAM: u32 = 5;
+
 /// Most bytes of a sender's arguments that are taken.
 pub const MAX_ARGS: usize = 4096;
+
+/// Most steps from an executable up to the root: directories and mount points.
+pub const MAX_PATH: usize = 24;
+/// Room for the name of a directory, its NUL included.
+pub const PATH_NAME_LEN: usize = 96;
+/// In place of a name of the path: the way goes out of a mount here.
+pub const PATH_IS_MOUNT: u8 = b'/';
+/// Most levels of a cgroup.
+pub const MAX_CGROUP: usize = 10;
+/// Room for the name of a cgroup, its NUL included.
+pub const CGROUP_NAME_LEN: usize = 128;
 
 /// Most ancestors of a sender that are taken.
 pub const MAX_ANCESTORS: usize = 32;
@@ -38,6 +54,19 @@ pub const FLAG_MORE_ANCESTORS: u32 = 1 << 2;
 pub const FLAG_MID_STREAM: u32 = 1 << 0;
 /// [`RecordHeader::flags`]: two sends overlapped, the position is a guess.
 pub const FLAG_POSITION_UNCERTAIN: u32 = 1 << 1;
+
+/// [`RecordHeader::flags`]: told by a process that has just executed this program,
+/// not by one that sends.
+pub const FLAG_AT_EXEC: u32 = 1 << 3;
+
+/// [`ProgramFacts::flags`]: the names are the whole path of the executable.
+pub const PROGRAM_PATH_WHOLE: u32 = 1 << 0;
+/// [`ProgramFacts::flags`]: the executable has no place in a file system (memfd).
+pub const PROGRAM_DETACHED: u32 = 1 << 1;
+/// [`ProgramFacts::flags`]: the executable's directory entry is gone.
+pub const PROGRAM_DELETED: u32 = 1 << 2;
+/// [`ProgramFacts::flags`]: the names are the whole path of the cgroup.
+pub const PROGRAM_CGROUP_WHOLE: u32 = 1 << 3;
 
 /// [`RecordHeader::missing`]: all of the range follows the header.
 pub const MISSING_NOTHING: u32 = 0;
@@ -54,6 +83,9 @@ pub const MISSING_OVERSIZED: u32 = 3;
 pub struct TaskFacts {
     /// Start of the process on the boot-time clock, nanoseconds.
     pub start_boottime_ns: u64,
+    /// How often the process, and those it was forked from, executed a program: with
+    /// the start time it tells one program in one process from every other.
+    pub exec_id: u64,
     /// Process id (thread group), initial PID namespace.
     pub tgid: u32,
     /// Thread id, initial PID namespace.
@@ -74,13 +106,53 @@ pub struct TaskFacts {
 pub struct AncestorFacts {
     /// Start of the process on the boot-time clock, nanoseconds.
     pub start_boottime_ns: u64,
+    /// As [`TaskFacts::exec_id`].
+    pub exec_id: u64,
+    /// As [`ProgramFacts::inode`].
+    pub inode: u64,
+    /// As [`ProgramFacts::device`].
+    pub device: u32,
     /// Process id (thread group), initial PID namespace.
     pub tgid: u32,
     /// Effective user id, initial user namespace.
     pub uid: u32,
+    /// Nothing.
+    pub reserved: u32,
     /// `comm` of its main thread, NUL-terminated.
     pub name: [u8; COMM_LEN],
 }
+
+/// What a process runs, and where. What could not be read is zero.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramFacts {
+    /// Inode of the executable.
+    pub inode: u64,
+    /// Id of its cgroup in the unified hierarchy, which is the inode of its directory.
+    pub cgroup_id: u64,
+    /// Device of the executable as the kernel writes it: 12 bits major, 20 bits minor
+    /// (include/linux/kdev_t.h).
+    pub device: u32,
+    /// Inode of its PID namespace.
+    pub pid_ns: u32,
+    /// Inode of its mount namespace.
+    pub mount_ns: u32,
+    /// Inode of its network namespace, which need not be that of the socket.
+    pub net_ns: u32,
+    /// Process id in its own PID namespace.
+    pub ns_tgid: u32,
+    /// `PROGRAM_*`.
+    pub flags: u32,
+    /// Names of the path that follow, the executable's first; [`PATH_IS_MOUNT`] among
+    /// them. One that could not be read is empty, one that is cut fills its room.
+    pub path_names: u32,
+    /// Names of the cgroup's path that follow, the deepest first, and likewise.
+    pub cgroup_names: u32,
+}
+
+/// Bytes that follow a header of [`KIND_PROGRAM`].
+pub const PROGRAM_LEN: usize =
+    size_of::<ProgramFacts>() + MAX_PATH * PATH_NAME_LEN + MAX_CGROUP * CGROUP_NAME_LEN;
 
 /// Header of each record in the ring buffer.
 #[repr(C)]
@@ -101,7 +173,7 @@ pub struct RecordHeader {
     /// Bytes of the stream that this record stands for.
     pub length: u32,
     /// Bytes that follow the header: `length`, or 0 if they are missing; of arguments
-    /// what was taken.
+    /// what was taken; of a program the room for all its names.
     pub captured: u32,
     /// `MISSING_*`.
     pub missing: u32,
@@ -118,9 +190,10 @@ pub struct RecordHeader {
 /// Size of [`RecordHeader`] in bytes.
 pub const HEADER_LEN: usize = size_of::<RecordHeader>();
 
-const _: () = assert!(size_of::<TaskFacts>() == 56, "no padding");
-const _: () = assert!(size_of::<AncestorFacts>() == 32, "no padding");
-const _: () = assert!(HEADER_LEN == 128, "no padding");
+const _: () = assert!(size_of::<TaskFacts>() == 64, "no padding");
+const _: () = assert!(size_of::<AncestorFacts>() == 56, "no padding");
+const _: () = assert!(size_of::<ProgramFacts>() == 48, "no padding");
+const _: () = assert!(HEADER_LEN == 136, "no padding");
 
 impl RecordHeader {
     /// Reads a header and the bytes it announces from one ring-buffer record.
@@ -144,6 +217,7 @@ impl RecordHeader {
             address: fields.array()?,
             task: TaskFacts {
                 start_boottime_ns: fields.u64()?,
+                exec_id: fields.u64()?,
                 tgid: fields.u32()?,
                 tid: fields.u32()?,
                 uid: fields.u32()?,
@@ -169,12 +243,77 @@ impl AncestorFacts {
             let mut fields = Fields(bytes);
             Some(Self {
                 start_boottime_ns: fields.u64()?,
+                exec_id: fields.u64()?,
+                inode: fields.u64()?,
+                device: fields.u32()?,
                 tgid: fields.u32()?,
                 uid: fields.u32()?,
+                reserved: fields.u32()?,
                 name: fields.array()?,
             })
         }))
     }
+}
+
+impl ProgramFacts {
+    /// Reads what follows a header of [`KIND_PROGRAM`]: the facts, the names of the
+    /// executable's path and those of the cgroup's. `None` if it is shorter, or
+    /// announces more names than there is room for.
+    pub fn decode(payload: &[u8]) -> Option<(Self, Names<'_>, Names<'_>)> {
+        let mut fields = Fields(payload);
+        let facts = Self {
+            inode: fields.u64()?,
+            cgroup_id: fields.u64()?,
+            device: fields.u32()?,
+            pid_ns: fields.u32()?,
+            mount_ns: fields.u32()?,
+            net_ns: fields.u32()?,
+            ns_tgid: fields.u32()?,
+            flags: fields.u32()?,
+            path_names: fields.u32()?,
+            cgroup_names: fields.u32()?,
+        };
+        let (path, rest) = fields.0.split_at_checked(MAX_PATH * PATH_NAME_LEN)?;
+        let cgroup = rest.get(..MAX_CGROUP * CGROUP_NAME_LEN)?;
+        let path = path.get(..facts.path_names as usize * PATH_NAME_LEN)?;
+        let cgroup = cgroup.get(..facts.cgroup_names as usize * CGROUP_NAME_LEN)?;
+        Some((
+            facts,
+            Names {
+                rooms: path,
+                room: PATH_NAME_LEN,
+            },
+            Names {
+                rooms: cgroup,
+                room: CGROUP_NAME_LEN,
+            },
+        ))
+    }
+}
+
+/// The names that make a path, the deepest first.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    rooms: &'a [u8],
+    /// Size of each room.
+    room: usize,
+}
+
+impl<'a> Names<'a> {
+    /// Each name, [`PATH_IS_MOUNT`] among them; `None` for one that could not be read
+    /// whole.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = Option<&'a [u8]>> {
+        self.rooms.chunks_exact(self.room).map(name_in)
+    }
+}
+
+/// The name in a room; `None` if it is empty, or fills the room: it may be cut.
+fn name_in(room: &[u8]) -> Option<&[u8]> {
+    if room.first() == Some(&PATH_IS_MOUNT) {
+        return room.get(..1);
+    }
+    let len = room.iter().position(|&byte| byte == 0)?;
+    (1..room.len() - 1).contains(&len).then(|| &room[..len])
 }
 
 /// Reads fields in native byte order from the front of a slice.

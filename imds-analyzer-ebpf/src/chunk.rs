@@ -14,12 +14,11 @@ use aya_ebpf::{
 use imds_analyzer_common::{
     loss::LossCause,
     record::{
-        AncestorFacts, FLAG_MORE_ANCESTORS, KIND_ANCESTORS, KIND_ARGS, KIND_CHUNK, KIND_CLOSED,
-        MAX_ANCESTORS, MAX_ARGS, MAX_CHUNK, MISSING_NOTHING, MISSING_UNREADABLE, RecordHeader,
+        KIND_CHUNK, KIND_CLOSED, MAX_CHUNK, MISSING_NOTHING, MISSING_UNREADABLE, RecordHeader,
     },
 };
 
-use crate::{kernel, loss, socket::Route, socket::Socket, stream::Stream, task};
+use crate::{draft, globals, kernel, loss, socket::Route, socket::Socket, stream::Stream};
 
 /// The ring buffer; the daemon sets its size.
 #[map]
@@ -27,9 +26,11 @@ static CHUNKS: RingBuf = RingBuf::with_byte_size(4 * 1024 * 1024, 0);
 
 /// A record as it lies in the ring buffer.
 #[repr(C)]
-struct Slot<const N: usize> {
-    header: RecordHeader,
-    payload: [u8; N],
+pub struct Slot<T> {
+    /// What it is.
+    pub header: RecordHeader,
+    /// What belongs to it.
+    pub payload: T,
 }
 
 /// Where a chunk's bytes are copied from.
@@ -39,6 +40,10 @@ pub trait Source {
     /// # Safety
     /// `to` must be valid for writes of `len` bytes, and `len` not be 0.
     unsafe fn copy(&self, to: *mut u8, len: u32, from: u64) -> i64;
+
+    /// Whether what cannot be copied from here will be seen on the wire. If not,
+    /// it is lost.
+    fn has_witness(&self) -> bool;
 }
 
 /// Memory of the running task, or of the kernel itself.
@@ -61,31 +66,41 @@ impl Source for Memory {
             }
         }
     }
+
+    #[inline(always)]
+    fn has_witness(&self) -> bool {
+        globals::WIRE_HOOKED.load() != 0
+    }
 }
 
-/// A header for chunks of `stream`, to be given a position and a length.
+/// Makes `header` one for chunks of `stream`, to be given a position and a length.
 #[inline(always)]
-pub fn header(socket: Socket, stream: &Stream, route: &Route, time_ns: u64) -> RecordHeader {
-    RecordHeader {
-        kind: KIND_CHUNK,
-        flags: stream.flags,
-        time_ns,
-        socket: socket.0,
-        opened_ns: stream.opened_ns,
-        position: 0,
-        length: 0,
-        captured: 0,
-        missing: MISSING_NOTHING,
-        netns: route.netns,
-        port: route.destination.port,
-        address: route.destination.address,
-        task: stream.task,
-    }
+pub fn describe(
+    header: &mut RecordHeader,
+    socket: Socket,
+    stream: &Stream,
+    route: &Route,
+    time_ns: u64,
+) {
+    header.kind = KIND_CHUNK;
+    header.flags = stream.flags;
+    header.time_ns = time_ns;
+    header.socket = socket.0;
+    header.opened_ns = stream.opened_ns;
+    header.position = 0;
+    header.length = 0;
+    header.captured = 0;
+    header.missing = MISSING_NOTHING;
+    header.netns = route.netns;
+    header.port = route.destination.port;
+    header.address = route.destination.address;
+    header.task = stream.task;
 }
 
 /// Emits `len` bytes at `from`, at most [`MAX_CHUNK`].
 ///
-/// Returns whether they are in the ring buffer; if not, the loss was counted.
+/// Returns whether they are in the ring buffer. If not, and no witness will see
+/// them, the loss was counted, and bytes that could not be read are marked.
 #[inline(always)]
 pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u32) -> bool {
     header.length = len;
@@ -96,30 +111,35 @@ pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u3
         513..=4096 => emit_class::<4096, S>(header, source, from, len),
         _ => emit_class::<MAX_CHUNK, S>(header, source, from, len),
     };
-    if outcome == UNREADABLE {
+    if outcome == UNREADABLE && !source.has_witness() {
         loss::count(LossCause::Unreadable);
     }
-    outcome != NO_ROOM
+    if outcome == NO_ROOM {
+        loss::count(LossCause::RingFull);
+    }
+    outcome == WHOLE
 }
 
 /// [`emit_class`]: all of it is in the ring buffer.
 const WHOLE: u32 = 0;
-/// [`emit_class`]: a mark is there instead, because the source could not be read.
+/// [`emit_class`]: the source could not be read. A mark is in the ring buffer
+/// instead, unless a witness will see the bytes.
 const UNREADABLE: u32 = 1;
 /// [`emit_class`]: nothing is there.
-const NO_ROOM: u32 = 2;
+pub const NO_ROOM: u32 = 2;
 
+/// Emits `len` bytes at `from`, at most `N`, in a slot that has room for `N`.
 #[inline(always)]
-fn emit_class<const N: usize, S: Source>(
+pub fn emit_class<const N: usize, S: Source>(
     header: &RecordHeader,
     source: &S,
     from: u64,
     len: u32,
 ) -> u32 {
-    let Some(mut slot) = reserve::<Slot<N>>() else {
+    let Some(mut slot) = reserve::<Slot<[u8; N]>>() else {
         return NO_ROOM;
     };
-    let to: *mut Slot<N> = slot.as_mut_ptr();
+    let to: *mut Slot<[u8; N]> = slot.as_mut_ptr();
     // For a `len` in 1..=N, which it is, this changes nothing. It shows that to
     // the verifier, which has lost track of the comparisons that led here; the
     // compiler has not and would drop it, but for the black box.
@@ -127,8 +147,12 @@ fn emit_class<const N: usize, S: Source>(
     let len = (black_box(len).wrapping_sub(1) & (N as u32 - 1)) + 1;
     // SAFETY: `to` is a reservation of the size of a Slot, and `len` is in 1..=N.
     unsafe {
-        ptr::write(&raw mut (*to).header, *header);
+        ptr::copy_nonoverlapping(header, &raw mut (*to).header, 1);
         if source.copy((&raw mut (*to).payload).cast(), len, from) != 0 {
+            if source.has_witness() {
+                slot.discard(0);
+                return UNREADABLE;
+            }
             (*to).header.captured = 0;
             (*to).header.missing = MISSING_UNREADABLE;
             slot.submit(0);
@@ -137,75 +161,6 @@ fn emit_class<const N: usize, S: Source>(
     }
     slot.submit(0);
     WHOLE
-}
-
-/// Emits who the running task is: its arguments and its ancestors. A request is
-/// small and its process may be gone before anybody looks into `/proc`.
-///
-/// `header` names the task; it is changed.
-#[inline(always)]
-pub fn emit_process(header: &mut RecordHeader) {
-    header.position = 0;
-    let (start, len) = task::args();
-    if len != 0 {
-        header.kind = KIND_ARGS;
-        // Longer than what is taken of it: the daemon sees the difference.
-        header.length = if len > u64::from(u32::MAX) {
-            u32::MAX
-        } else {
-            len as u32
-        };
-        let taken = if len > MAX_ARGS as u64 {
-            MAX_ARGS as u32
-        } else {
-            len as u32
-        };
-        header.captured = taken;
-        header.missing = MISSING_NOTHING;
-        // Without them /proc is asked; that is no loss of a request.
-        let _ = if taken <= 512 {
-            emit_class::<512, Memory>(header, &Memory::User, start, taken)
-        } else {
-            emit_class::<MAX_ARGS, Memory>(header, &Memory::User, start, taken)
-        };
-    }
-    emit_ancestors(header);
-    header.kind = KIND_CHUNK;
-    header.flags &= !FLAG_MORE_ANCESTORS;
-}
-
-#[inline(always)]
-fn emit_ancestors(header: &mut RecordHeader) {
-    const LEN: usize = MAX_ANCESTORS * size_of::<AncestorFacts>();
-    let Some(mut slot) = reserve::<Slot<LEN>>() else {
-        return;
-    };
-    let to: *mut Slot<LEN> = slot.as_mut_ptr();
-    let mut leader = task::parent(task::sender(task::current()));
-    let mut count = 0;
-    for index in 0..MAX_ANCESTORS {
-        // SAFETY: `index` is below MAX_ANCESTORS, so this lies within the slot,
-        // and any bytes make the facts of an ancestor.
-        let facts = unsafe {
-            let all: *mut AncestorFacts = (&raw mut (*to).payload).cast();
-            &mut *all.add(index)
-        };
-        if !task::note_ancestor(facts, leader) {
-            break;
-        }
-        count += 1;
-        leader = task::parent(leader);
-    }
-    if count == MAX_ANCESTORS as u32 && task::exists(leader) {
-        header.flags |= FLAG_MORE_ANCESTORS;
-    }
-    header.kind = KIND_ANCESTORS;
-    header.length = count * size_of::<AncestorFacts>() as u32;
-    header.captured = header.length;
-    header.missing = MISSING_NOTHING;
-    // SAFETY: the slot begins with a header.
-    unsafe { ptr::write(&raw mut (*to).header, *header) };
-    slot.submit(0);
 }
 
 /// Emits a mark for `len` bytes that were sent and are not captured. Whether that
@@ -221,29 +176,34 @@ pub fn emit_missing(header: &mut RecordHeader, len: u32, missing: u32) {
 /// Emits the end of a stream.
 #[inline(always)]
 pub fn emit_closed(socket: Socket, stream: &Stream, route: &Route) {
-    let mut header = header(socket, stream, route, kernel::boottime_ns());
-    header.kind = KIND_CLOSED;
-    emit_header(&header);
+    if let Some(header) = draft::begin(socket.0) {
+        describe(header, socket, stream, route, kernel::boottime_ns());
+        header.kind = KIND_CLOSED;
+        emit_header(header);
+        draft::end(socket.0);
+    }
 }
 
 #[inline(always)]
 fn emit_header(header: &RecordHeader) {
-    if let Some(mut slot) = reserve::<RecordHeader>() {
-        slot.write(*header);
-        slot.submit(0);
+    match reserve::<RecordHeader>() {
+        Some(mut slot) => {
+            // SAFETY: both are headers, and do not overlap.
+            unsafe { ptr::copy_nonoverlapping(header, slot.as_mut_ptr(), 1) };
+            slot.submit(0);
+        }
+        None => loss::count(LossCause::RingFull),
     }
 }
 
+/// Room in the ring buffer, if there is any. To count that there is none is up to the
+/// caller: what is told of a process is told again, a chunk is lost.
 #[inline(always)]
-fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
-    let slot = CHUNKS.reserve::<T>(0);
-    if slot.is_none() {
-        loss::count(LossCause::RingFull);
-    }
-    slot
+pub fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
+    CHUNKS.reserve::<T>(0)
 }
 
 const _: () = assert!(
-    align_of::<MaybeUninit<Slot<512>>>() == 8,
+    align_of::<MaybeUninit<Slot<[u8; 512]>>>() == 8,
     "ring buffer alignment"
 );

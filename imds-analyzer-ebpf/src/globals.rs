@@ -24,8 +24,8 @@ macro_rules! globals {
 }
 
 globals! {
-    /// Port that every watched destination has, or 0 if they differ.
-    WATCHED_PORT = 80;
+    /// Bits that no watched port has (`other_port_bits` of the common crate).
+    OTHER_PORT_BITS = 0;
     /// Inode of the one network namespace to watch, or 0 for all.
     WATCHED_NETNS = 0;
     /// Whether a program on the wire is attached.
@@ -105,8 +105,73 @@ globals! {
     MM_ARG_START = ABSENT;
     /// `mm_struct.arg_end`
     MM_ARG_END = ABSENT;
+    /// `task_struct.self_exec_id`
+    TASK_EXEC_ID = ABSENT;
+    /// `task_struct.nsproxy`
+    TASK_NSPROXY = ABSENT;
+    /// `task_struct.thread_pid`
+    TASK_THREAD_PID = ABSENT;
+    /// `task_struct.cgroups`
+    TASK_CGROUPS = ABSENT;
     /// `cred.euid`
     CRED_EUID = ABSENT;
     /// `cred.egid`
     CRED_EGID = ABSENT;
+
+    /// `mm_struct.exe_file`
+    MM_EXE_FILE = ABSENT;
+    /// `file.f_inode`
+    FILE_INODE = ABSENT;
+    /// `file.f_path.dentry`
+    FILE_DENTRY = ABSENT;
+    /// `file.f_path.mnt`
+    FILE_MOUNT = ABSENT;
+    /// `inode.i_ino`
+    INODE_INO = ABSENT;
+    /// `inode.i_sb`
+    INODE_SB = ABSENT;
+    /// `super_block.s_dev`
+    SB_DEV = ABSENT;
+    /// `dentry.d_parent`
+    DENTRY_PARENT = ABSENT;
+    /// `dentry.d_name.name`; absent if anything that a path needs is absent.
+    DENTRY_NAME = ABSENT;
+    /// `dentry.d_hash.pprev`
+    DENTRY_HASHED = ABSENT;
+    /// `vfsmount.mnt_root`
+    VFSMOUNT_ROOT = ABSENT;
+    /// `mount.mnt`
+    MOUNT_VFSMOUNT = ABSENT;
+    /// `mount.mnt_parent`
+    MOUNT_PARENT = ABSENT;
+    /// `mount.mnt_mountpoint`
+    MOUNT_POINT = ABSENT;
+
+    /// `css_set.dfl_cgrp`
+    CSS_SET_DEFAULT = ABSENT;
+    /// `cgroup.kn`
+    CGROUP_NODE = ABSENT;
+    /// `kernfs_node.id`
+    KERNFS_ID = ABSENT;
+    /// `kernfs_node.__parent` (6.15 and later) or `kernfs_node.parent`
+    KERNFS_PARENT = ABSENT;
+    /// `kernfs_node.name`; absent if anything that a cgroup's path needs is absent.
+    KERNFS_NAME = ABSENT;
+
+    /// `nsproxy.mnt_ns`
+    NSPROXY_MNT = ABSENT;
+    /// `nsproxy.net_ns`
+    NSPROXY_NET = ABSENT;
+    /// `mnt_namespace.ns.inum`
+    MNT_NS_INUM = ABSENT;
+    /// `pid_namespace.ns.inum`
+    PID_NS_INUM = ABSENT;
+    /// `pid.level`
+    PID_LEVEL = ABSENT;
+    /// Size of `struct upid`.
+    UPID_SIZE = 0;
+    /// `pid.numbers[0].nr`
+    PID_NUMBERS = ABSENT;
+    /// `pid.numbers[0].ns`
+    PID_NUMBERS_NS = ABSENT;
 }

@@ -1,11 +1,13 @@
 //! Reading the kernel's memory by address and offset.
 
-use core::{ffi::c_void, ptr};
+use core::{ffi::c_void, mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
     Global,
     helpers::{bpf_probe_read_kernel, generated},
 };
+
+use crate::globals::ABSENT;
 
 /// Reads the `T` at `offset` in the kernel object at `address`.
 ///
@@ -38,9 +40,33 @@ pub fn read_into<T: Plain>(to: &mut T, address: u64, offset: &Global<u32>) {
 /// The `T` at `offset` in the kernel object at `address`, zero if it cannot be read.
 #[inline(always)]
 pub fn read_or_zero<T: Plain>(address: u64, offset: &Global<u32>) -> T {
-    let mut value = T::ZERO;
-    read_into(&mut value, address, offset);
-    value
+    let mut value = MaybeUninit::<T>::uninit();
+    let from = address.wrapping_add(u64::from(offset.load())) as *const c_void;
+    // SAFETY: as in `read_into`: all bytes are written, whatever comes of the read.
+    unsafe {
+        generated::bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, from);
+        value.assume_init()
+    }
+}
+
+/// Loads the `T` at `offset` in the kernel object at `object`, without a helper.
+///
+/// # Safety
+/// `object` must come from an argument whose type the verifier knows (fentry, fexit)
+/// and have a `T` at `offset`.
+#[inline(always)]
+pub unsafe fn load<T: Plain>(object: *const u8, offset: &Global<u32>) -> T {
+    // SAFETY: the caller vouches for it. Volatile, so that it stays one load.
+    unsafe { ptr::read_volatile(object.add(offset.load() as usize).cast()) }
+}
+
+/// As [`read_or_zero`], and zero on a kernel that has no such member.
+#[inline(always)]
+pub fn read_known<T: Plain + Default>(address: u64, offset: &Global<u32>) -> T {
+    if offset.load() == ABSENT {
+        return T::default();
+    }
+    read_or_zero(address, offset)
 }
 
 /// The same number, of which the verifier knows nothing any more: it follows every
@@ -64,25 +90,19 @@ pub fn forget(number: u32) -> u32 {
 ///
 /// # Safety
 /// Every bit pattern must be valid.
-pub unsafe trait Plain: Copy {
-    /// All bytes zero.
-    const ZERO: Self;
-}
+pub unsafe trait Plain: Copy {}
 
 // SAFETY: every bit pattern is a number.
-unsafe impl Plain for u32 {
-    const ZERO: Self = 0;
-}
+unsafe impl Plain for u16 {}
 
 // SAFETY: as above.
-unsafe impl Plain for u64 {
-    const ZERO: Self = 0;
-}
+unsafe impl Plain for u32 {}
 
 // SAFETY: as above.
-unsafe impl<const N: usize> Plain for [u8; N] {
-    const ZERO: Self = [0; N];
-}
+unsafe impl Plain for u64 {}
+
+// SAFETY: as above.
+unsafe impl<const N: usize> Plain for [u8; N] {}
 
 /// Now, on the boot-time clock, in nanoseconds.
 #[inline(always)]

@@ -3,7 +3,8 @@
 //! [`hooks`] holds one thin file per place where the kernel is watched; they all
 //! lead to [`send`] (what a task hands to TCP) or [`wire`] (what TCP puts on the
 //! wire), which emit the same [`chunk`]s. A send that does not go to a watched
-//! destination leaves at [`socket::Socket::is_watched`].
+//! destination leaves at [`socket::Port::may_be_watched`].
+//! Who the sender is, is told by [`process`].
 //!
 //! Nothing here knows a kernel version: offsets and enum values are
 //! [`globals`], set by the daemon from the running kernel's BTF.
@@ -12,10 +13,13 @@
 #![no_main]
 
 mod chunk;
+mod draft;
 mod globals;
 mod hooks;
 mod kernel;
 mod loss;
+mod process;
+mod program;
 mod segments;
 mod send;
 mod socket;

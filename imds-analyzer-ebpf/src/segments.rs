@@ -8,7 +8,7 @@
 use aya_ebpf::Global;
 use imds_analyzer_common::{
     loss::LossCause,
-    record::{MAX_CHUNK, MISSING_OVERSIZED, MISSING_UNSUPPORTED, RecordHeader},
+    record::{MAX_CHUNK, MISSING_OVERSIZED, MISSING_UNREADABLE, MISSING_UNSUPPORTED, RecordHeader},
 };
 
 use crate::{
@@ -51,6 +51,10 @@ pub struct Segments {
     pub count: u64,
 }
 
+/// [`Segments::segment`]: the iterator says that it holds more than it does, so what
+/// was noted of it is not what was sent (`-EFAULT`, include/uapi/asm-generic/errno-base.h).
+const BEYOND: i32 = -14;
+
 /// `struct iovec` and `struct kvec` (include/uapi/linux/uio.h): the same layout.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -78,6 +82,8 @@ pub struct Walk {
     base: Forgotten,
     /// Bytes left in its segment.
     segment_left: Forgotten,
+    /// Chunks that are not in the ring buffer.
+    failed: Forgotten,
 }
 
 impl Walk {
@@ -87,6 +93,7 @@ impl Walk {
         self.left.set(u64::from(len));
         self.index.set(0);
         self.segment_left.set(0);
+        self.failed.set(0);
     }
 
     #[inline(always)]
@@ -153,13 +160,16 @@ impl Segments {
         })
     }
 
-    /// Emits the first `committed` bytes, from `walk.header.position` on.
+    /// Emits the first `committed` bytes, from `walk.header.position` on. Returns
+    /// whether all of them are in the ring buffer. What is not is marked as missing
+    /// unless a program on the wire will see it.
     #[inline(always)]
-    pub fn emit(&self, walk: &mut Walk, committed: u32) {
+    pub fn emit(&self, walk: &mut Walk, committed: u32) -> bool {
         let end = walk.header.position.wrapping_add(committed);
         if self.kind == OPAQUE {
-            loss::count(LossCause::UnsupportedIterator);
-            return chunk::emit_missing(&mut walk.header, committed, MISSING_UNSUPPORTED);
+            loss::count_unless_on_wire(LossCause::UnsupportedIterator);
+            leave(walk, committed, MISSING_UNSUPPORTED);
+            return false;
         }
         let memory = if self.kind == KERNEL_VECTOR {
             Memory::Kernel
@@ -171,6 +181,7 @@ impl Segments {
         } else {
             committed
         });
+        let mut why = MISSING_OVERSIZED;
         for _ in 0..MAX_STEPS {
             let left = walk.left.get();
             if left == 0 {
@@ -178,7 +189,9 @@ impl Segments {
             }
             if walk.segment_left.get() == 0 {
                 let index = walk.index.get();
-                let Some(next) = self.segment(index) else {
+                let Ok(next) = self.segment(index) else {
+                    loss::count_unless_on_wire(LossCause::Unreadable);
+                    why = MISSING_UNREADABLE;
                     break;
                 };
                 walk.index.set(index + 1);
@@ -197,21 +210,25 @@ impl Segments {
             }
             // A chunk that found no room is a hole in the stream; the next one
             // still has its place.
-            let _ = chunk::emit(&mut walk.header, &memory, walk.base.get(), len as u32);
+            if !chunk::emit(&mut walk.header, &memory, walk.base.get(), len as u32) {
+                walk.failed.set(1);
+            }
             walk.advance(len);
         }
         let missing = end.wrapping_sub(walk.header.position);
         if missing != 0 {
-            chunk::emit_missing(&mut walk.header, missing, MISSING_OVERSIZED);
+            leave(walk, missing, why);
+            return false;
         }
+        walk.failed.get() == 0
     }
 
     /// The `index`th segment, without what the iterator had already passed.
     #[inline(always)]
-    fn segment(&self, index: u64) -> Option<Segment> {
+    fn segment(&self, index: u64) -> Result<Segment, i32> {
         let mut segment = if self.kind == USER_BUFFER {
             if index != 0 {
-                return None;
+                return Err(BEYOND);
             }
             Segment {
                 base: self.pointer,
@@ -219,18 +236,26 @@ impl Segments {
             }
         } else {
             if index >= self.segments {
-                return None;
+                return Err(BEYOND);
             }
-            kernel::read_at(self.pointer + index * size_of::<Segment>() as u64).ok()?
+            kernel::read_at(self.pointer + index * size_of::<Segment>() as u64)?
         };
         if index == 0 {
             if self.offset > segment.len {
-                return None;
+                return Err(BEYOND);
             }
             segment.base += self.offset;
             segment.len -= self.offset;
         }
-        Some(segment)
+        Ok(segment)
+    }
+}
+
+/// Marks `len` bytes as missing, unless a program on the wire will see them.
+#[inline(always)]
+fn leave(walk: &mut Walk, len: u32, why: u32) {
+    if globals::WIRE_HOOKED.load() == 0 {
+        chunk::emit_missing(&mut walk.header, len, why);
     }
 }
 

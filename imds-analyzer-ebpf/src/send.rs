@@ -16,10 +16,10 @@ use aya_log_ebpf::info;
 use imds_analyzer_common::{loss::LossCause, record::FLAG_POSITION_UNCERTAIN};
 
 use crate::{
-    chunk, globals, kernel, loss,
+    chunk, globals, kernel, loss, process,
     segments::{OPAQUE, Segments, Walk},
-    socket::{Route, Socket, TCP_CLOSE, TCP_SYN_SENT},
-    stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN},
+    socket::{Port, Route, Socket, TCP_CLOSE, TCP_SYN_SENT},
+    stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN, Stream},
     task,
 };
 
@@ -51,25 +51,18 @@ struct Send {
     walk: Walk,
 }
 
-/// `tcp_sendmsg(sk, msg, size)` is entered.
+/// `tcp_sendmsg(sk, msg, size)` is entered, on a socket whose port may be watched.
 #[inline(always)]
-pub fn enter(socket: Socket, message: u64) {
-    let Ok(port) = socket.raw_port() else {
-        return;
-    };
-    let route = if port != 0 {
-        if !socket.may_be_watched() {
-            return;
-        }
+pub fn enter(socket: Socket, port: Port, message: u64) {
+    let route = if port.0 != 0 {
         socket.route()
     } else {
         fast_open_route(socket, message)
     };
-    if let Some(route) = route {
-        // What cannot be read here is counted, and the wire sees its bytes.
-        if note(socket, message, route).is_err() {
-            loss::count(LossCause::Unreadable);
-        }
+    if let Some(route) = route
+        && note(socket, message, route).is_err()
+    {
+        loss::count_unless_on_wire(LossCause::Unreadable);
     }
 }
 
@@ -92,7 +85,7 @@ fn note(socket: Socket, message: u64, route: Route) -> Result<(), i32> {
     let state = socket.state()?;
     let write_seq = socket.write_seq()?;
     let Some(send) = begin(task::current()) else {
-        loss::count(LossCause::SendTableFull);
+        loss::count_unless_on_wire(LossCause::SendTableFull);
         return Ok(());
     };
     send.socket = socket.0;
@@ -124,14 +117,7 @@ fn begin(task: u64) -> Option<&'static mut Send> {
 #[inline(always)]
 pub fn abandon(task: u64) {
     if SENDS.remove(task).is_ok() {
-        count_missed_exit();
-    }
-}
-
-#[inline(always)]
-fn count_missed_exit() {
-    if globals::WIRE_HOOKED.load() == 0 {
-        loss::count(LossCause::ExitMissed);
+        loss::count_unless_on_wire(LossCause::ExitMissed);
     }
 }
 
@@ -175,17 +161,17 @@ fn commit(send: &mut Send, taken: u32, certain: bool) {
         taken
     };
     let Ok(write_seq) = socket.write_seq() else {
-        return loss::count(LossCause::Unreadable);
+        return loss::count_unless_on_wire(LossCause::Unreadable);
     };
     let sequence = write_seq.wrapping_sub(committed);
     let connecting = send.state == TCP_CLOSE || send.state == TCP_SYN_SENT;
     let overlapped = !connecting && sequence != send.write_seq;
     if overlapped && !certain {
-        return count_missed_exit();
+        return loss::count_unless_on_wire(LossCause::ExitMissed);
     }
     let stream = match stream::get(socket) {
-        Some(stream) => stream,
-        None => match stream::join(socket, sequence) {
+        Some(stream) if !stream.ended_before(send.entered_ns) => stream,
+        _ => match stream::join(socket, sequence) {
             Some(stream) => stream,
             None => return,
         },
@@ -195,8 +181,8 @@ fn commit(send: &mut Send, taken: u32, certain: bool) {
         stream.set_origin(sequence, ORIGIN_DATA);
     }
     if task::note(&mut stream.task) {
-        send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
-        chunk::emit_process(&mut send.walk.header);
+        describe(send, socket, stream);
+        process::tell(&mut send.walk.header);
     }
     let ahead = stream.delivered.wrapping_sub(sequence) as i32;
     if ahead >= committed as i32
@@ -204,13 +190,22 @@ fn commit(send: &mut Send, taken: u32, certain: bool) {
     {
         return;
     }
-    send.walk.header = chunk::header(socket, stream, &send.route, send.entered_ns);
+    describe(send, socket, stream);
     let header = &mut send.walk.header;
     header.position = sequence.wrapping_sub(stream.origin);
     if overlapped {
         header.flags |= FLAG_POSITION_UNCERTAIN;
-    } else if ahead >= 0 {
+    }
+    let complete = send.segments.emit(&mut send.walk, committed);
+    // What is not all there is delivered by the wire, from its beginning.
+    if complete && !overlapped && ahead >= 0 {
         stream.delivered = write_seq;
     }
-    send.segments.emit(&mut send.walk, committed);
+}
+
+/// Makes the header of what the send emits.
+#[inline(always)]
+fn describe(send: &mut Send, socket: Socket, stream: &Stream) {
+    let header = &mut send.walk.header;
+    chunk::describe(header, socket, stream, &send.route, send.entered_ns);
 }

@@ -1,7 +1,7 @@
 //! A kernel socket, and whether it is one that we watch.
 
 use aya_ebpf::{macros::map, maps::HashMap};
-use imds_analyzer_common::destination::DestinationKey;
+use imds_analyzer_common::destination::{DestinationKey, MAX_DESTINATIONS};
 
 use crate::{
     globals::{self, ABSENT},
@@ -22,7 +22,7 @@ pub const TCP_CLOSE: u32 = 7;
 
 /// The destinations to watch; the daemon fills it before it attaches anything.
 #[map]
-static DESTINATIONS: HashMap<DestinationKey, u32> = HashMap::with_max_entries(64, 0);
+static DESTINATIONS: HashMap<DestinationKey, u32> = HashMap::with_max_entries(MAX_DESTINATIONS, 0);
 
 /// Where a watched stream goes, and in which network namespace.
 #[derive(Clone, Copy)]
@@ -37,24 +37,38 @@ pub struct Route {
 #[derive(Clone, Copy)]
 pub struct Socket(pub u64);
 
-impl Socket {
-    /// The first question of every hook, and the only one for most sends: might
-    /// this socket go to a watched destination? One read and one comparison.
+/// A destination port in network order; zero before its socket is connected.
+#[derive(Clone, Copy)]
+pub struct Port(pub u16);
+
+impl Port {
+    /// The first question of every hook, and the only one for most sends: might this
+    /// be the port of a watched destination? A mask, not a lookup, so that the answer
+    /// costs the same however many are watched. Zero may be: nobody knows yet.
     #[inline(always)]
     pub fn may_be_watched(self) -> bool {
-        self.raw_port().is_ok_and(is_watched_port)
+        u32::from(self.0) & globals::OTHER_PORT_BITS.load() == 0
+    }
+}
+
+impl Socket {
+    /// Whether the socket is connected and might go to a watched destination.
+    #[inline(always)]
+    pub fn may_be_watched(self) -> bool {
+        let port = self.port();
+        port.0 != 0 && port.may_be_watched()
     }
 
-    /// The socket's destination port in network order, 0 before it is connected.
+    /// The socket's destination port.
     #[inline(always)]
-    pub fn raw_port(self) -> Result<u16, i32> {
-        kernel::read(self.0, &globals::SKC_DPORT)
+    pub fn port(self) -> Port {
+        Port(kernel::read_or_zero(self.0, &globals::SKC_DPORT))
     }
 
     /// Route of the socket if its destination and namespace are watched.
     #[inline(always)]
     pub fn route(self) -> Option<Route> {
-        let port = u16::from_be(self.raw_port().ok()?);
+        let port = u16::from_be(self.port().0);
         let destination = match kernel::read::<u16>(self.0, &globals::SKC_FAMILY).ok()? {
             AF_INET => DestinationKey::v4(kernel::read(self.0, &globals::SKC_DADDR).ok()?, port),
             AF_INET6 if globals::SKC_V6_DADDR.load() != ABSENT => {
@@ -71,11 +85,7 @@ impl Socket {
     pub fn route_to_name(self, name: u64) -> Option<Route> {
         // struct sockaddr_in: family, port, address at 4; sockaddr_in6: address at 8.
         let family: u16 = kernel::read_at(name).ok()?;
-        let port = kernel::read_at::<u16>(name + 2).ok()?;
-        if !is_watched_port(port) {
-            return None;
-        }
-        let port = u16::from_be(port);
+        let port = u16::from_be(kernel::read_at(name + 2).ok()?);
         let destination = match family {
             AF_INET => DestinationKey::v4(kernel::read_at(name + 4).ok()?, port),
             AF_INET6 => DestinationKey::v6(kernel::read_at(name + 8).ok()?, port),
@@ -111,11 +121,4 @@ impl Socket {
     pub fn is_owned(self) -> bool {
         kernel::read::<u32>(self.0, &globals::SK_LOCK_OWNED).is_ok_and(|owned| owned != 0)
     }
-}
-
-/// Whether a destination may have this port (network order).
-#[inline(always)]
-fn is_watched_port(port: u16) -> bool {
-    let wanted = globals::WATCHED_PORT.load() as u16;
-    port != 0 && (wanted == 0 || port == wanted.to_be())
 }

@@ -39,14 +39,14 @@ pub const ORIGIN_DATA: u32 = 2;
 pub struct Stream {
     /// Boot-time clock when it was first seen; with the socket's address, its identity.
     pub opened_ns: u64,
+    /// Boot-time clock when its end was reported, 0 before.
+    pub closed_ns: u64,
     /// Sequence number of its first byte.
     pub origin: u32,
     /// `ORIGIN_*`.
     pub origin_from: u32,
     /// Sequence number up to which its bytes were delivered.
     pub delivered: u32,
-    /// Whether its end was reported.
-    pub closed: u32,
     /// Flags of all its records (`FLAG_MID_STREAM`).
     pub flags: u32,
     /// The task that last sent on it or connected it.
@@ -61,12 +61,28 @@ impl Stream {
         self.origin_from = from;
         self.delivered = origin;
     }
+
+    /// Whether a SYN, whose stream begins at `origin`, belongs to a later stream of
+    /// the same socket address, whose connect was not seen. The kernel skips the
+    /// program of a raw tracepoint while another task is preempted in it on the
+    /// same CPU, which can happen on 7.3.
+    #[inline(always)]
+    pub fn is_before_syn(&self, origin: u32) -> bool {
+        self.closed_ns != 0 || (self.origin_from != ORIGIN_UNKNOWN && self.origin != origin)
+    }
+
+    /// Whether it had ended when a send was entered at `entered_ns`: then that send
+    /// is of a later stream, whose connect was not seen.
+    #[inline(always)]
+    pub fn ended_before(&self, entered_ns: u64) -> bool {
+        self.closed_ns != 0 && self.closed_ns < entered_ns
+    }
 }
 
 /// Notes a stream that begins now, in the context of the task that connects it.
 #[inline(always)]
 pub fn open(socket: Socket) -> Option<&'static mut Stream> {
-    let stream = insert(socket)?;
+    let stream = begin(socket)?;
     task::note(&mut stream.task);
     Some(stream)
 }
@@ -75,14 +91,15 @@ pub fn open(socket: Socket) -> Option<&'static mut Stream> {
 /// that we see, at sequence number `origin`. Who sends on it is not known yet.
 #[inline(always)]
 pub fn join(socket: Socket, origin: u32) -> Option<&'static mut Stream> {
-    let stream = insert(socket)?;
+    let stream = begin(socket)?;
     stream.set_origin(origin, ORIGIN_DATA);
     stream.flags = FLAG_MID_STREAM;
     Some(stream)
 }
 
+/// Notes a stream that begins now. Who sends on it is not known yet.
 #[inline(always)]
-fn insert(socket: Socket) -> Option<&'static mut Stream> {
+pub fn begin(socket: Socket) -> Option<&'static mut Stream> {
     // SAFETY: nobody writes the blank one.
     let blank = unsafe { &*BLANK_STREAM.get_ptr(0)? };
     if STREAMS.insert(socket.0, blank, u64::from(BPF_ANY)).is_err() {

@@ -10,7 +10,7 @@ use imds_analyzer_common::record::{AncestorFacts, TaskFacts};
 
 use crate::{
     globals::{self, ABSENT},
-    kernel,
+    kernel, program,
 };
 
 /// `PF_KTHREAD` (include/linux/sched.h).
@@ -24,11 +24,12 @@ pub fn current() -> u64 {
 }
 
 /// What tells one program in one process from every other.
+#[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     start_boottime_ns: u64,
-    tgid: u32,
-    name: u128,
+    exec_id: u64,
+    tgid: u64,
 }
 
 impl Identity {
@@ -37,8 +38,8 @@ impl Identity {
     pub fn of(facts: &TaskFacts) -> Self {
         Self {
             start_boottime_ns: facts.start_boottime_ns,
-            tgid: facts.tgid,
-            name: u128::from_ne_bytes(facts.process_name),
+            exec_id: facts.exec_id,
+            tgid: u64::from(facts.tgid),
         }
     }
 }
@@ -61,6 +62,7 @@ pub fn note(facts: &mut TaskFacts) -> bool {
         leader,
         &globals::TASK_START_BOOTTIME,
     );
+    kernel::read_into(&mut facts.exec_id, leader, &globals::TASK_EXEC_ID);
     kernel::read_into(&mut facts.tgid, task, &globals::TASK_TGID);
     kernel::read_into(&mut facts.tid, task, &globals::TASK_PID);
     kernel::read_into(&mut facts.uid, cred, &globals::CRED_EUID);
@@ -80,9 +82,12 @@ pub fn note_ancestor(facts: &mut AncestorFacts, leader: u64) -> bool {
         leader,
         &globals::TASK_START_BOOTTIME,
     );
+    kernel::read_into(&mut facts.exec_id, leader, &globals::TASK_EXEC_ID);
     kernel::read_into(&mut facts.tgid, leader, &globals::TASK_TGID);
     kernel::read_into(&mut facts.uid, cred, &globals::CRED_EUID);
     kernel::read_into(&mut facts.name, leader, &globals::TASK_COMM);
+    facts.reserved = 0;
+    (facts.device, facts.inode) = program::file_identity(program::executable(leader));
     facts.tgid != 0
 }
 

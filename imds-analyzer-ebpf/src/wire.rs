@@ -5,11 +5,11 @@
 
 use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_skb_load_bytes, programs::SkBuffContext};
 use aya_log_ebpf::info;
-use imds_analyzer_common::record::{FLAG_MID_STREAM, MAX_CHUNK, MISSING_OVERSIZED};
+use imds_analyzer_common::record::{FLAG_MID_STREAM, MAX_CHUNK, MISSING_OVERSIZED, RecordHeader};
 
 use crate::{
     chunk::{self, Source},
-    globals, kernel,
+    draft, globals, kernel, process,
     socket::{Route, Socket},
     stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN, Stream},
     task,
@@ -37,6 +37,11 @@ impl Source for Packet<'_> {
         // SAFETY: the caller vouches for `to`; the helper checks the range.
         unsafe { bpf_skb_load_bytes(self.0.as_ptr(), from as u32, to.cast(), len) }
     }
+
+    #[inline(always)]
+    fn has_witness(&self) -> bool {
+        false
+    }
 }
 
 /// What a TCP segment says of itself.
@@ -52,11 +57,15 @@ struct Segment {
 /// A packet leaves.
 #[inline(always)]
 pub fn egress(context: &SkBuffContext) {
-    let skb = context.as_ptr() as u64;
-    let Ok(socket) = kernel::read(skb, &globals::SKB_SK).map(Socket) else {
+    // SAFETY: the context is valid while the program runs. The kernel makes the
+    // field a load from the packet's socket, which every packet here has
+    // (net/core/filter.c, bpf_convert_ctx_access; kernel/bpf/cgroup.c).
+    let port = unsafe { (*context.skb.skb).remote_port };
+    if port & globals::OTHER_PORT_BITS.load() != 0 {
         return;
-    };
-    if socket.may_be_watched() {
+    }
+    let skb = context.as_ptr() as u64;
+    if let Ok(socket) = kernel::read(skb, &globals::SKB_SK).map(Socket) {
         // Not TCP, or cut short: nothing that a request could be in.
         let _ = watch(context, socket);
     }
@@ -69,10 +78,13 @@ fn watch(context: &SkBuffContext, socket: Socket) -> Option<()> {
         return None;
     }
     let route = socket.route()?;
+    if segment.is_syn
+        && stream::get(socket).is_none_or(|stream| stream.is_before_syn(segment.sequence))
+    {
+        stream::begin(socket)?;
+    }
     let stream = match stream::get(socket) {
         Some(stream) => stream,
-        // The SYN of a stream whose connect was not seen.
-        None if segment.is_syn => return None,
         None => stream::join(socket, segment.sequence)?,
     };
     if segment.is_syn {
@@ -105,20 +117,36 @@ fn deliver(
         return None;
     }
     let is_new = socket.is_owned() && task::note(&mut stream.task);
-    let sequence = segment.sequence.wrapping_add(known);
-    let mut header = chunk::header(socket, stream, route, kernel::boottime_ns());
+    let packet = context.as_ptr() as u64;
+    let header = draft::begin(packet)?;
+    chunk::describe(header, socket, stream, route, kernel::boottime_ns());
     if is_new {
-        chunk::emit_process(&mut header);
+        process::tell(header);
     }
+    let sequence = segment.sequence.wrapping_add(known);
     header.position = sequence.wrapping_sub(stream.origin);
+    let complete = emit(
+        context,
+        header,
+        segment.payload + known,
+        segment.len - known,
+    );
+    draft::end(packet);
+    // A segment that found no room may come again as a retransmission.
+    if ahead >= 0 && complete {
+        stream.delivered = segment.sequence.wrapping_add(segment.len);
+    }
+    Some(())
+}
 
-    let mut from = segment.payload + known;
-    let mut left = segment.len - known;
+/// Emits `left` bytes of the packet, from offset `from` on; says whether all of them
+/// are in the ring buffer.
+#[inline(always)]
+fn emit(context: &SkBuffContext, header: &mut RecordHeader, mut from: u32, mut left: u32) -> bool {
     let mut complete = true;
     for _ in 0..MAX_CHUNKS {
         left = kernel::forget(left);
         from = kernel::forget(from);
-        header.position = kernel::forget(header.position);
         if left == 0 {
             break;
         }
@@ -127,19 +155,15 @@ fn deliver(
         } else {
             left
         };
-        complete &= chunk::emit(&mut header, &Packet(context), u64::from(from), len);
+        complete &= chunk::emit(header, &Packet(context), u64::from(from), len);
         header.position = header.position.wrapping_add(len);
         from += len;
         left -= len;
     }
     if left != 0 {
-        chunk::emit_missing(&mut header, left, MISSING_OVERSIZED);
+        chunk::emit_missing(header, left, MISSING_OVERSIZED);
     }
-    // A segment that found no room may come again as a retransmission.
-    if ahead >= 0 && complete {
-        stream.delivered = segment.sequence.wrapping_add(segment.len);
-    }
-    Some(())
+    complete
 }
 
 /// Reads the IP and TCP headers. `None` for anything but a whole TCP segment.

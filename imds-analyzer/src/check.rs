@@ -8,10 +8,11 @@ use crate::{
     capture::{
         backend::{self, Backend, Options},
         cgroup2::Cgroup2Root,
-        privilege,
+        kernel_types, privilege,
     },
     cli::CheckArgs,
-    host, run,
+    config::Config,
+    host,
 };
 
 /// Inode of no namespace: probes attach to the whole host and must see nothing.
@@ -48,28 +49,34 @@ impl Finding {
 ///
 /// # Errors
 /// If the host cannot be watched.
-pub fn check(_args: &CheckArgs) -> anyhow::Result<()> {
-    let mut findings = vec![kernel(), btf(), capabilities(), proc_access(), cgroup2()];
+pub fn check(args: &CheckArgs) -> anyhow::Result<()> {
+    let config = args.settings()?;
+    let types = types(config.btf.as_deref());
+    let untried = if types.fine {
+        (!privilege::missing_for_capture().is_empty()).then_some("capabilities")
+    } else {
+        Some(types.thing)
+    };
+    let mut findings = vec![kernel(), types, capabilities(), proc_access(), cgroup2()];
     let mut taken = None;
-    let privileged = privilege::missing_for_capture().is_empty();
-    if privileged {
-        findings.push(ring_buffer());
+    let options = |backend| options(backend, &config);
+    if let Some(obstacle) = untried {
+        let things = ["ring buffer"].into_iter();
+        for thing in things.chain(Backend::ALL.map(Backend::as_str)) {
+            findings.push(Finding {
+                thing,
+                fine: false,
+                text: format!("not tried: see {obstacle}"),
+            });
+        }
+    } else {
+        findings.push(ring_buffer(&options(None)));
         for backend in Backend::ALL {
-            let probed = probe(backend);
+            let probed = probe(backend, &options(Some(backend)));
             if probed.is_ok() && taken.is_none() {
                 taken = Some(backend);
             }
             findings.push(Finding::of(backend.as_str(), probed));
-        }
-    } else {
-        let untried = ["ring buffer"].into_iter();
-        for thing in untried.chain(Backend::ALL.map(Backend::as_str)) {
-            let text = "not tried: see capabilities".to_owned();
-            findings.push(Finding {
-                thing,
-                fine: false,
-                text,
-            });
         }
     }
     let mut out = std::io::stdout().lock();
@@ -86,7 +93,9 @@ pub fn check(_args: &CheckArgs) -> anyhow::Result<()> {
             );
             Ok(())
         }
-        None if privileged => bail!("this host cannot be watched: see the lines marked `no`"),
+        None if privilege::missing_for_capture().is_empty() => {
+            bail!("this host cannot be watched: see the lines marked `no`")
+        }
         None => bail!(
             "cannot tell whether this host can be watched: this process lacks {}; try again as root",
             privilege::missing_for_capture().join(", ")
@@ -94,8 +103,8 @@ pub fn check(_args: &CheckArgs) -> anyhow::Result<()> {
     }
 }
 
-fn ring_buffer() -> Finding {
-    let found = backend::try_maps(&options(None));
+fn ring_buffer(options: &Options) -> Finding {
+    let found = backend::try_maps(options);
     Finding::of(
         "ring buffer",
         found.map(|()| "the maps can be made".to_owned()),
@@ -103,20 +112,21 @@ fn ring_buffer() -> Finding {
 }
 
 /// What is probed: everything, on no namespace.
-fn options(backend: Option<Backend>) -> Options {
+fn options(backend: Option<Backend>, config: &Config) -> Options {
     Options {
         backend,
-        destinations: run::imds_destinations(),
+        destinations: config.destinations.destinations(),
         netns: Some(NO_NETNS),
         witness: true,
         ring_bytes: PROBE_RING,
         debug: false,
+        btf: config.btf.clone(),
     }
 }
 
 /// Attaches a backend for a moment, watching nothing.
-fn probe(backend: Backend) -> Result<String, String> {
-    match backend::start(&options(Some(backend))) {
+fn probe(backend: Backend, options: &Options) -> Result<String, String> {
+    match backend::start(options) {
         Ok(capture) => Ok(match (backend, capture.witness_refused) {
             (Backend::Cgroup, _) => "attaches to the cgroup2 root".to_owned(),
             (_, None) => "attaches to tcp_sendmsg, with a witness on the wire".to_owned(),
@@ -155,13 +165,15 @@ fn is_before_5_8(release: &str) -> bool {
     }
 }
 
-fn btf() -> Finding {
-    let found = backend::kernel_layout().map(|layout| {
-        let missing = [layout.common, layout.send, layout.wire];
+fn types(named: Option<&Path>) -> Finding {
+    let found = kernel_types::layout(named).map(|layout| {
+        let missing = [
+            ("fentry and kprobe", layout.send),
+            ("cgroup and a witness", layout.wire),
+        ];
         let missing: Vec<String> = missing
             .into_iter()
-            .flatten()
-            .map(|error| error.to_string())
+            .filter_map(|(whom, error)| Some(format!("not enough for {whom}: {}", error?)))
             .collect();
         if missing.is_empty() {
             "has every member that the programs need".to_owned()

@@ -100,6 +100,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// Type information (raw BTF) of the running kernel, if it does not carry its own.
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+
     /// Show what the programs in the kernel log about themselves.
     #[arg(long)]
     pub debug_ebpf: bool,
@@ -108,7 +112,29 @@ pub struct RunArgs {
 /// Flags of `check`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
-pub struct CheckArgs {}
+pub struct CheckArgs {
+    /// Configuration [default: /etc/imds-analyzer/imds-analyzer.toml, if it exists].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Type information (raw BTF) of the running kernel, if it does not carry its own.
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+}
+
+impl CheckArgs {
+    /// The configuration in force: the file, then the flags.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn settings(&self) -> Result<Config, ConfigError> {
+        let file = Config::load(self.config.as_deref())?;
+        Ok(Config {
+            btf: self.btf.clone().or(file.btf),
+            ..file
+        })
+    }
+}
 
 impl RunArgs {
     /// The configuration in force: the file, then the flags.
@@ -125,6 +151,7 @@ impl RunArgs {
             format: self.format.unwrap_or(file.format),
             output: self.output.clone().unwrap_or(file.output),
             netns: self.netns.clone().or(file.netns),
+            btf: self.btf.clone().or(file.btf),
             ..file
         }
     }
@@ -187,16 +214,34 @@ mod tests {
     fn flags_win_over_the_file_and_the_file_over_the_defaults() {
         let file = Config::parse(
             Path::new("a.toml"),
-            "backend = 'kprobe'\nformat = 'aws'\noutput = '/a'\nnetns = '/n'\n",
+            "backend = 'kprobe'\nformat = 'aws'\noutput = '/a'\nnetns = '/n'\nbtf = '/b'\n",
         )
         .unwrap();
         assert_eq!(run("imds-analyzer run").over(file.clone()), file);
-        let line = "imds-analyzer run --backend cgroup --format text --output - --netns /m";
+        let line =
+            "imds-analyzer run --backend cgroup --format text --output - --netns /m --btf /c";
         let settings = run(line).over(file);
         assert_eq!(settings.backend, Backend::Cgroup);
         assert_eq!(settings.format, Format::Text);
         assert_eq!(settings.output, Output::Stdout);
         assert_eq!(settings.netns.as_deref(), Some(Path::new("/m")));
+        assert_eq!(settings.btf.as_deref(), Some(Path::new("/c")));
+    }
+
+    #[test]
+    fn check_reads_the_same_configuration_as_run() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "btf = '/a'\n").unwrap();
+        let path = file.path().display();
+        let btf = |line: &str| {
+            let line = format!("imds-analyzer check --config {path}{line}");
+            match Cli::try_parse_from(line.split(' ')).unwrap().command {
+                Command::Check(args) => args.settings().unwrap().btf,
+                Command::Run(_) => panic!("check was asked for"),
+            }
+        };
+        assert_eq!(btf("").as_deref(), Some(Path::new("/a")));
+        assert_eq!(btf(" --btf /b").as_deref(), Some(Path::new("/b")));
     }
 
     #[test]
@@ -205,6 +250,7 @@ mod tests {
             "imds-analyzer",
             "imds-analyzer run --backend magic",
             "imds-analyzer run --format auto",
+            "imds-analyzer run --output=",
             "imds-analyzer run --frobnicate",
             "imds-analyzer look",
         ] {

@@ -42,10 +42,25 @@ impl From<LogLevel> for LevelFilter {
 
 /// A log filter that is not understood.
 #[derive(Debug, thiserror::Error)]
-#[error("{LOG_VARIABLE}={value:?} is no log level or filter: {source}")]
-pub struct FilterError {
-    value: String,
-    source: tracing_subscriber::filter::ParseError,
+pub enum FilterError {
+    /// It has not the form of one.
+    #[error("{LOG_VARIABLE}={value:?} is no log level or filter: {source}")]
+    Malformed {
+        /// What the variable holds.
+        value: String,
+        /// What is wrong with it.
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// It would be the name of a module that does not exist, and silence everything.
+    #[error(
+        "{LOG_VARIABLE}={value:?}: {word:?} is no log level: error, warn, info, debug, trace, off, or MODULE=LEVEL"
+    )]
+    NoLevel {
+        /// What the variable holds.
+        value: String,
+        /// The part of it that is meant.
+        word: String,
+    },
 }
 
 /// Starts the subscriber: the flag wins over [`LOG_VARIABLE`], the default is
@@ -83,11 +98,24 @@ pub fn colour(is_terminal: bool) -> bool {
 fn filter(flag: Option<LogLevel>, variable: Option<String>) -> Result<EnvFilter, FilterError> {
     match (flag, variable) {
         (Some(level), _) => Ok(EnvFilter::default().add_directive(LevelFilter::from(level).into())),
-        (None, Some(value)) if !value.trim().is_empty() => EnvFilter::builder()
-            .parse(&value)
-            .map_err(|source| FilterError { value, source }),
+        (None, Some(value)) if !value.trim().is_empty() => {
+            if let Some(word) = value.split(',').find(|word| is_misspelt_level(word.trim())) {
+                let word = word.trim().to_owned();
+                return Err(FilterError::NoLevel { value, word });
+            }
+            EnvFilter::builder()
+                .parse(&value)
+                .map_err(|source| FilterError::Malformed { value, source })
+        }
         _ => Ok(EnvFilter::default().add_directive(LevelFilter::INFO.into())),
     }
+}
+
+/// Whether this part of a filter is a word that is neither a level nor this program:
+/// [`EnvFilter`] takes any word for the name of a module.
+fn is_misspelt_level(word: &str) -> bool {
+    let is_word = !word.is_empty() && !word.contains(['=', '[', ':']);
+    is_word && word.parse::<LevelFilter>().is_err() && word != env!("CARGO_CRATE_NAME")
 }
 
 /// An error with its causes, each said once: some messages include their cause,
@@ -148,6 +176,19 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(message.contains("IMDS_ANALYZER_LOG=\"a=b=c\""), "{message}");
+    }
+
+    #[test]
+    fn word_that_is_no_level_is_refused() {
+        for (value, word) in [("typo", "typo"), ("warn, dbug", "dbug")] {
+            let error = filter(None, Some(value.to_owned())).unwrap_err();
+            let message = error.to_string();
+            let told = format!("IMDS_ANALYZER_LOG={value:?}: {word:?} is no log level: error,");
+            assert!(message.starts_with(&told), "{message}");
+        }
+        for value in ["TRACE", "off", "imds_analyzer", "info,aya=debug", "error,"] {
+            assert!(filter(None, Some(value.to_owned())).is_ok(), "{value}");
+        }
     }
 
     #[test]

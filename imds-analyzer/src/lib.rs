@@ -23,5 +23,6 @@ mod program;
 pub mod record;
 pub mod redact;
 pub mod run;
+pub mod service;
 pub mod sink;
 pub mod stream;

@@ -10,6 +10,7 @@ use crate::{
     http::RequestHead,
     record::{self, Event, ImdsVersion},
     redact,
+    service::Watched,
     stream::{Captured, Head, Limits, Reassembler},
 };
 
@@ -18,6 +19,7 @@ pub struct Pipeline {
     reassembler: Reassembler,
     attributor: Attributor,
     backend: Backend,
+    watched: Watched,
     counters: record::Counters,
     captured: Vec<Captured>,
 }
@@ -29,9 +31,15 @@ impl Pipeline {
             reassembler: Reassembler::new(limits),
             attributor,
             backend,
+            watched: Watched::default(),
             counters: record::Counters::default(),
             captured: Vec::new(),
         }
+    }
+
+    /// What is watched, if it is not IMDS alone.
+    pub fn watching(self, watched: Watched) -> Self {
+        Self { watched, ..self }
     }
 
     /// Takes an event of the kernel side at `now_ns` of the boot-time clock, and
@@ -48,8 +56,25 @@ impl Pipeline {
             capture::Event::Arguments {
                 task,
                 args,
+                at_exec: true,
+                ..
+            } => self.attributor.note_exec_args(&task, &args),
+            capture::Event::Arguments {
+                task,
+                args,
                 truncated,
+                at_exec: false,
             } => self.attributor.note_args(&task, &args, truncated),
+            capture::Event::Program {
+                task,
+                program,
+                at_exec: true,
+            } => self.attributor.note_exec_program(&task, &program),
+            capture::Event::Program {
+                task,
+                program,
+                at_exec: false,
+            } => self.attributor.note_program(&task, program),
             capture::Event::Ancestors {
                 task,
                 ancestors,
@@ -112,6 +137,7 @@ impl Pipeline {
                 ImdsVersion::V1 => &mut self.counters.requests.v1,
                 ImdsVersion::V2 => &mut self.counters.requests.v2,
                 ImdsVersion::Unknown => &mut self.counters.requests.unknown,
+                ImdsVersion::NotApplicable => &mut self.counters.requests.not_applicable,
             };
             *counter += 1;
             emit(time_ns, Event::ImdsRequest(Box::new(request)));
@@ -121,16 +147,20 @@ impl Pipeline {
     }
 
     fn describe(&mut self, request: &Captured, now_ns: u64) -> record::Request {
+        let service = self.watched.service_at(request.destination);
         let (imds, http) = match &request.head {
             Head::Complete(bytes) => match RequestHead::parse(bytes) {
-                Ok(head) => (classify::classify(&head), describe_head(&head)),
+                Ok(head) => (classify::classify(&head, service), describe_head(&head)),
                 // Reassembly parsed it before; a second opinion must not be a v1.
-                Err(_) => (classify::unknown("malformed_head"), record::Http::default()),
+                Err(_) => (
+                    classify::unknown("malformed_head", service),
+                    record::Http::default(),
+                ),
             },
             Head::Broken { reason, prefix } => {
                 let head = RequestHead::parse_prefix(prefix);
                 let http = head.as_ref().map(describe_head).unwrap_or_default();
-                (classify::unknown(reason.as_str()), http)
+                (classify::unknown(reason.as_str(), service), http)
             }
         };
         // A record that says nothing of its sender is better than one that says 0.
@@ -173,12 +203,22 @@ fn describe_head(head: &RequestHead<'_>) -> record::Http {
     let user_agent = head.values("user-agent").next().map(redact::text);
     record::Http {
         method: Some(redact::text(head.method.as_bytes())),
-        path: Some(redact::text(head.target)),
+        path: Some(path(head.target)),
         host: head.values("host").next().map(host),
         // What is shown is free of secrets, and so is what is made of it.
         client: user_agent.as_deref().and_then(client::identify),
         user_agent,
     }
+}
+
+/// A target as it is shown. One that opens credentials by itself is not shown at all if
+/// it is spelt in a way that redaction does not know.
+fn path(target: &[u8]) -> String {
+    let shown = redact::text(target);
+    if classify::opens_credentials(target) && !shown.contains(redact::REDACTED) {
+        return redact::REDACTED.to_owned();
+    }
+    shown
 }
 
 /// A `Host` without the user and password that a client put there from its URL

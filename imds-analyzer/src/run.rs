@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     attribution::Attributor,
     capture::{
-        Destination, Event,
+        Event,
         backend::{self, Backend, Capture},
         debug_log::DebugLog,
         loss::LossCounters,
@@ -31,9 +31,6 @@ use crate::{
     stream::Limits,
 };
 
-/// Where IMDS answers ("Use IMDS", Amazon EC2 User Guide).
-const IMDS: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
-
 /// How long a loss may go unreported while requests come in.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -50,14 +47,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the event loop")?;
     runtime.block_on(async { Daemon::start(&config, args.debug_ebpf)?.serve().await })
-}
-
-/// The address and port of IMDS, as destinations to watch.
-pub fn imds_destinations() -> Vec<Destination> {
-    IMDS.iter()
-        .filter_map(|ip| ip.parse().ok())
-        .map(|ip| Destination { ip, port: 80 })
-        .collect()
 }
 
 /// Everything that runs.
@@ -112,18 +101,27 @@ impl Daemon {
             witness_refused,
         } = backend::start(&backend::Options {
             backend: wanted(config.backend),
-            destinations: imds_destinations(),
+            destinations: config.destinations.destinations(),
             netns,
             witness: config.witness.get(),
             ring_bytes: config.ring_buffer_bytes.get(),
             debug: debug_ebpf,
+            btf: config.btf.clone(),
         })?;
+        if config.exec_cache.get()
+            && let Err(error) = programs.attach_exec()
+        {
+            tracing::warn!(%error, "ancestors that are gone will lack their arguments");
+        }
         let debug_log = DebugLog::new(&mut programs, debug_ebpf)?;
         let ring = Ring::new(programs.take_ring()?).context("cannot poll the ring buffer")?;
         give_back_memory();
 
         for refusal in &refusals {
             tracing::debug!(backend = %refusal.backend, reason = refusal.reason, "backend not taken");
+        }
+        for (at, service) in config.destinations.added() {
+            tracing::info!(%service, address = %at.ip, port = at.port, "watching beside IMDS");
         }
         if !privilege::may_read_others() {
             tracing::warn!(
@@ -158,7 +156,8 @@ impl Daemon {
             ring,
             losses,
             debug_log,
-            pipeline: Pipeline::new(limits(&config.limits), Attributor::new("/", clock), backend),
+            pipeline: Pipeline::new(limits(&config.limits), Attributor::new("/", clock), backend)
+                .watching(config.destinations.clone()),
             lookups,
             writer,
             heartbeat_interval_s: config.heartbeat_interval_s.get(),

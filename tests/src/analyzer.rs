@@ -51,6 +51,7 @@ pub struct Analyzer {
     output: Option<PathBuf>,
     ready_after: Duration,
     backend: String,
+    has_witness: bool,
 }
 
 /// What a stopped analyzer has left.
@@ -72,10 +73,11 @@ impl Launch<'_> {
     pub fn start(&self, watch: impl Fn(&[u8]) + Send + 'static) -> Result<Analyzer> {
         let alone = self.backend.strip_suffix(ALONE);
         let mut configuration = tempfile::NamedTempFile::new()?;
-        writeln!(configuration, "{}", self.settings)?;
         if alone.is_some() {
             writeln!(configuration, "witness = false")?;
         }
+        // These may end with a table, which would swallow what follows.
+        writeln!(configuration, "{}", self.settings)?;
         let mut command = Command::new(self.program);
         command
             .args([
@@ -115,6 +117,7 @@ impl Launch<'_> {
             output: self.output.map(Path::to_owned),
             ready_after: Duration::ZERO,
             backend: String::new(),
+            has_witness: false,
         };
         analyzer.await_ready(began)?;
         Ok(analyzer)
@@ -142,12 +145,18 @@ impl Analyzer {
             .find(|word| ["fentry", "kprobe", "cgroup"].contains(word))
             .with_context(|| format!("the line with `ready` names no backend: {line}"))?
             .to_owned();
+        self.has_witness = line.contains("with a witness");
         Ok(())
     }
 
     /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it says that it has a witness on the wire beside its hooks.
+    pub fn has_witness(&self) -> bool {
+        self.has_witness
     }
 
     /// Time from its start until it said that it was ready.

@@ -8,9 +8,11 @@
 //! - [`send`]: clients that send precisely what a test wants;
 //! - [`analyzer`], [`record`], [`compare`]: the analyzer's records against the truth;
 //! - [`suite`]: the cases, each named after a behaviour;
-//! - [`vm_init`]: the same as PID 1 of a VM; [`demo`]: something to look at.
+//! - [`vm_init`]: the same as PID 1 of a VM; [`demo`]: something to look at;
+//! - [`bench`]: what it costs.
 
 pub mod analyzer;
+pub mod bench;
 pub mod canary;
 pub mod compare;
 pub mod demo;

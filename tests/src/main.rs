@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use imds_analyzer_tests::{
+    bench::{self, Subject},
     demo,
     mock::Mock,
     netns::require_private,
@@ -63,6 +64,19 @@ enum Command {
         /// Destination.
         #[arg(long, value_name = "IP:PORT", default_value = "169.254.169.254:80")]
         addr: SocketAddr,
+        /// The network namespace that this one is joined to, by a veth pair and
+        /// nothing else.
+        #[arg(long, value_name = "PATH")]
+        joined_to: Option<PathBuf>,
+    },
+    /// Measure what the analyzer costs.
+    Bench {
+        /// The analyzer to measure.
+        #[arg(long, value_name = "PATH")]
+        analyzer: PathBuf,
+        /// What to measure.
+        #[arg(value_enum)]
+        subject: Subject,
     },
     /// Show the analyzer catching real clients, in a namespace of its own.
     Demo {
@@ -96,6 +110,7 @@ impl Backend {
 }
 
 fn main() -> ExitCode {
+    send::crowd::run_if_caller();
     if std::process::id() == 1 {
         vm_init::run();
     }
@@ -150,13 +165,16 @@ fn run(command: Command) -> Result<()> {
             scenario,
             case,
             addr,
+            joined_to,
         } => send::run(
             &scenario,
             &Wire {
                 case,
                 destination: addr,
             },
+            joined_to.as_deref(),
         ),
+        Command::Bench { analyzer, subject } => bench::run(subject, &analyzer),
         Command::Demo { analyzer } => demo::run(&analyzer),
     }
 }

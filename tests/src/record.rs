@@ -59,8 +59,12 @@ pub struct Ancestor {
 pub struct Request {
     /// Number of the record.
     pub seq: u64,
-    /// `v1`, `v2` or `unknown`.
+    /// `v1`, `v2`, `unknown`, or `not_applicable` of another service.
     pub version: String,
+    /// Service at the destination.
+    pub service: Option<String>,
+    /// Whether it was for credentials.
+    pub credentials: Option<bool>,
     /// `metadata` or `token`.
     pub operation: Option<String>,
     /// Why the version is unknown, or what is odd.
@@ -75,6 +79,10 @@ pub struct Request {
     pub tid: u32,
     /// Name of the process.
     pub name: String,
+    /// Path of its executable.
+    pub executable: Option<String>,
+    /// What is special about the executable.
+    pub executable_state: Option<String>,
     /// Its arguments.
     pub args: Option<Vec<String>>,
     /// User it ran as.
@@ -85,6 +93,8 @@ pub struct Request {
     pub lineage: String,
     /// Processes above, nearest first.
     pub ancestors: Vec<Ancestor>,
+    /// There were more.
+    pub ancestors_truncated: bool,
     /// Destination address.
     pub ip: String,
     /// Destination port.
@@ -113,6 +123,8 @@ impl Request {
         Ok(Self {
             seq: number(value, "/seq")?,
             version: text(value, "/imds/version")?,
+            service: optional_text(value, "/imds/service"),
+            credentials: value["imds"]["credentials"].as_bool(),
             operation: optional_text(value, "/imds/operation"),
             reason: optional_text(value, "/imds/reason"),
             method: optional_text(value, "/http/method"),
@@ -120,6 +132,8 @@ impl Request {
             pid: number(value, "/process/pid")?,
             tid: number(value, "/process/tid")?,
             name: text(value, "/process/name")?,
+            executable: optional_text(process, "/executable"),
+            executable_state: optional_text(process, "/executable_state"),
             args: process["args"].as_array().map(|args| {
                 args.iter()
                     .map(|arg| arg.as_str().unwrap_or_default().to_owned())
@@ -131,6 +145,7 @@ impl Request {
                 .ok_or("no boolean `process.exited`")?,
             lineage: text(value, "/lineage")?,
             ancestors,
+            ancestors_truncated: value["ancestors_truncated"] == true,
             ip: text(value, "/destination/ip")?,
             port: number(value, "/destination/port")?,
             backend: text(value, "/capture/backend")?,

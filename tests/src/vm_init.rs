@@ -16,6 +16,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 const ANALYZER: &str = "/bin/imds-analyzer";
+/// What real clients need, where there are any.
+const CLIENTS: &str = "/opt/imds-clients";
 /// QEMU's `isa-debug-exit` at its usual port; QEMU exits with `value * 2 + 1`.
 const DEBUG_EXIT_PORT: u16 = 0xf4;
 const DEBUG_EXIT_PASS: u8 = 0x10;
@@ -119,7 +121,7 @@ fn suites(command_line: &str) -> Result<bool> {
         let mut command = Command::new("/proc/self/exe");
         command
             .arg0("imds-tests")
-            .args(["suite", "--analyzer", ANALYZER])
+            .args(["suite", "--analyzer", ANALYZER, "--clients", CLIENTS])
             .args(["--backend", backend, "--group", group]);
         if let Some(filter) = filter {
             command.args(["--filter", filter]);

@@ -3,6 +3,7 @@
 //! Each subcommand is one module; this file only wires them. Progress goes to
 //! stderr, results (the table of `test`, the paths of `dist`) to stdout.
 
+mod bench;
 mod binaries;
 mod command;
 mod demo;
@@ -36,6 +37,8 @@ enum Task {
     Test(test::Args),
     /// The integration suite in a virtual machine with a stock distribution kernel
     VmTest(vm::Args),
+    /// What the analyzer costs on this machine, as ratios measured in one run
+    Bench(bench::Args),
     /// The static, stripped release binary, with its size and SHA-256
     Dist,
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
         Task::VmTest(args) => vm::run(&args),
+        Task::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Dist => dist::run().map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

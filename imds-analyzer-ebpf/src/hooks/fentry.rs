@@ -5,18 +5,38 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 
-use crate::{send, socket::Socket};
+use crate::{
+    globals, kernel, send,
+    socket::{Port, Socket},
+};
 
 #[fentry(function = "tcp_sendmsg")]
 fn tcp_sendmsg_fentry(context: FEntryContext) -> i32 {
-    send::enter(Socket(context.arg(0)), context.arg(1));
+    let port = port(context.arg(0));
+    if port.may_be_watched() {
+        send::enter(Socket(context.arg(0)), port, context.arg(1));
+    }
     0
 }
 
 /// The result of the function is its fourth argument here: `FExitContext::ret`
 /// needs a helper of 5.17.
+///
+/// A socket that another task connects elsewhere while this one sends on it leaves
+/// an entry behind, which is abandoned when its task next begins a send, or ends.
 #[fexit(function = "tcp_sendmsg")]
 fn tcp_sendmsg_fexit(context: FExitContext) -> i32 {
-    send::exit(context.arg(3), Some(Socket(context.arg(0))));
+    if port(context.arg(0)).may_be_watched() {
+        send::exit(context.arg(3), Some(Socket(context.arg(0))));
+    }
     0
+}
+
+/// Port of the `struct sock` that is an argument of the hooked function. The verifier
+/// knows its type, so it can be read without a helper.
+#[inline(always)]
+fn port(socket: *const u8) -> Port {
+    // SAFETY: the verifier lets only members of the struct be read, and the kernel
+    // makes a fault a zero.
+    Port(unsafe { kernel::load(socket, &globals::SKC_DPORT) })
 }

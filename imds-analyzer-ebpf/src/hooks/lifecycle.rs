@@ -9,7 +9,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use aya_log_ebpf::info;
 
 use crate::{
-    chunk,
+    chunk, draft, kernel, process,
     socket::{Socket, TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT},
     stream::{self, ORIGIN_ESTABLISHED, ORIGIN_UNKNOWN},
 };
@@ -39,8 +39,11 @@ fn connecting(socket: Socket) {
         && let Some(stream) = stream::open(socket)
     {
         info!((), "stream opened by process {}", stream.task.tgid);
-        let mut header = chunk::header(socket, stream, &route, stream.opened_ns);
-        chunk::emit_process(&mut header);
+        if let Some(header) = draft::begin(socket.0) {
+            chunk::describe(header, socket, stream, &route, stream.opened_ns);
+            process::tell(header);
+            draft::end(socket.0);
+        }
     }
 }
 
@@ -60,11 +63,11 @@ fn established(socket: Socket) {
 #[inline(always)]
 fn closed(socket: Socket) {
     if let Some(stream) = stream::get(socket)
-        && stream.closed == 0
+        && stream.closed_ns == 0
         && let Some(route) = socket.route()
     {
         info!((), "stream closed");
-        stream.closed = 1;
+        stream.closed_ns = kernel::boottime_ns();
         chunk::emit_closed(socket, stream, &route);
     }
 }

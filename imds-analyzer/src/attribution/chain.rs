@@ -4,16 +4,22 @@ use imds_analyzer_common::record::MAX_ANCESTORS;
 
 use super::{
     cgroup::Place,
+    executable::Shown,
     identity::Identity,
     is_fresh,
     proc::{Live, ProcRoot},
     recent::{Recent, Weight},
     session::Scheduler,
 };
-use crate::{capture, record::Ancestor, redact};
+use crate::{
+    capture::{self, Program, Task},
+    record::{Ancestor, User},
+    redact,
+};
 
-/// Room for what is remembered of ancestors, also after they are gone, bytes.
-const MAX_KNOWN_BYTES: usize = 512 * 1024;
+/// Room for what is remembered of ancestors, also after they are gone, and of all that
+/// executed a program lately, bytes.
+const MAX_KNOWN_BYTES: usize = 1024 * 1024;
 
 /// Longest command line or path of an ancestor, bytes as escaped: a chain of them
 /// is part of every record, and CloudWatch takes events of 256 KB (now 1 MB).
@@ -32,11 +38,13 @@ pub(super) struct Chain {
     pub(super) scheduler: Option<Scheduler>,
 }
 
-/// What `/proc` once said of an ancestor.
-#[derive(Clone)]
+/// What `/proc` once said of an ancestor, or the kernel side when it executed its
+/// program.
+#[derive(Clone, Default)]
 struct Known {
-    at_ns: u64,
-    executable: Option<String>,
+    /// When `/proc` said it; `None` if it did not.
+    at_ns: Option<u64>,
+    executable: Option<Shown>,
     command_line: Option<String>,
     in_container: bool,
 }
@@ -66,22 +74,57 @@ impl Chains {
             truncated,
             ..Chain::default()
         };
-        let mut nearest = None;
-        for ancestor in facts {
-            let known = self.look_up(proc, ancestor, now_ns);
-            if let Some(known) = &known {
-                nearest.get_or_insert((ancestor.uid, known.in_container));
-                let is_root_s = ancestor.uid == 0 && !known.in_container;
-                if is_root_s && chain.scheduler.is_none() {
-                    chain.scheduler = known.executable.as_deref().and_then(Scheduler::of);
-                }
+        let mut known: Vec<Option<Known>> = facts
+            .iter()
+            .map(|ancestor| self.look_up(proc, ancestor, now_ns))
+            .collect();
+        // The farthest first: a subshell's subshell is what the shell is.
+        for nearer in (1..facts.len()).rev().map(|above| above - 1) {
+            if known[nearer].is_none() && is_forked_from(&facts[nearer], &facts[nearer + 1]) {
+                known[nearer] = known[nearer + 1].clone();
             }
-            chain
-                .ancestors
-                .push(describe(ancestor.tgid, &ancestor.name, known));
         }
+        let nearest = facts.iter().zip(&known).find_map(|(ancestor, known)| {
+            let known = known.as_ref()?;
+            Some((ancestor.uid, known.in_container))
+        });
         chain.host_user = nearest.and_then(|(uid, contained)| (!contained).then_some(uid));
+        chain.scheduler = facts.iter().zip(&known).find_map(|(ancestor, known)| {
+            let known = known.as_ref().filter(|it| !it.in_container)?;
+            let executable = known.executable.as_ref().filter(|_| ancestor.uid == 0)?;
+            Scheduler::of(&executable.path)
+        });
+        for (ancestor, known) in facts.iter().zip(known) {
+            chain.ancestors.push(Ancestor {
+                user: Some(User {
+                    id: ancestor.uid,
+                    name: None,
+                }),
+                ..describe(ancestor.tgid, &ancestor.name, known)
+            });
+        }
         chain
+    }
+
+    /// Takes note of the arguments that a process executed its program with.
+    pub(super) fn note_args(&mut self, task: &Task, args: &[Vec<u8>]) {
+        if task.tgid == 0 || args.is_empty() {
+            return;
+        }
+        let mut known = self.known.remove(&task.into()).unwrap_or_default();
+        known.command_line = command_line(args);
+        self.known.insert(task.into(), known);
+    }
+
+    /// Takes note of the program that a process executed.
+    pub(super) fn note_program(&mut self, task: &Task, program: &Program) {
+        if task.tgid == 0 {
+            return;
+        }
+        let mut known = self.known.remove(&task.into()).unwrap_or_default();
+        known.executable = Shown::of(program).map(bounded_path);
+        known.in_container = Place::told(program).is_some_and(|place| place.container.is_some());
+        self.known.insert(task.into(), known);
     }
 
     /// The chain as `/proc` shows it now, for a sender whose ancestors the kernel
@@ -118,13 +161,14 @@ impl Chains {
         let known = self.known.get(&identity).cloned();
         if known
             .as_ref()
-            .is_some_and(|known| is_fresh(known.at_ns, now_ns))
+            .and_then(|known| known.at_ns)
+            .is_some_and(|at_ns| is_fresh(at_ns, now_ns))
         {
             return known;
         }
         let live = proc
             .find(identity.tgid, identity.start_boottime_ns)
-            .filter(|live| live.name == identity.name);
+            .filter(|live| is_same(ancestor, live));
         match live {
             Some(live) => {
                 let known = Known::of(&live, now_ns);
@@ -138,14 +182,40 @@ impl Chains {
 
 impl Known {
     fn of(live: &Live, now_ns: u64) -> Self {
-        let command_line = redact::args(&live.args).join(" ");
         Self {
-            at_ns: now_ns,
-            executable: live.executable.clone().map(bounded),
-            command_line: Some(bounded(command_line)).filter(|line| !line.is_empty()),
+            at_ns: Some(now_ns),
+            executable: live.executable.as_ref().map(|it| bounded_path(it.shown())),
+            command_line: command_line(&live.args),
             in_container: Place::of(&live.cgroup).container.is_some(),
         }
     }
+}
+
+/// Whether a live process still runs the program that an ancestor ran. Where stat(2)
+/// gives other devices than the kernel has, inode and name must do.
+fn is_same(ancestor: &capture::Ancestor, live: &Live) -> bool {
+    let same_name = live.name == ancestor.name;
+    let live_file = live.executable.as_ref().and_then(|it| it.file);
+    match (ancestor.file, live_file) {
+        (Some(told), Some(live)) => told == live || (told.inode == live.inode && same_name),
+        _ => same_name,
+    }
+}
+
+/// Whether an ancestor does what its parent was started to do: it has executed no
+/// program since it was forked from it, so it has its arguments.
+fn is_forked_from(child: &capture::Ancestor, parent: &capture::Ancestor) -> bool {
+    child.exec_id == parent.exec_id && child.file == parent.file && child.name == parent.name
+}
+
+fn command_line(args: &[Vec<u8>]) -> Option<String> {
+    let line = bounded(redact::args(args).join(" "));
+    Some(line).filter(|line| !line.is_empty())
+}
+
+fn bounded_path(mut executable: Shown) -> Shown {
+    executable.path = bounded(executable.path);
+    executable
 }
 
 /// `text`, cut and marked if it is too long. It is free of secrets, so that a cut
@@ -165,7 +235,8 @@ fn describe(pid: u32, name: &[u8], known: Option<Known>) -> Ancestor {
     Ancestor {
         pid,
         name: redact::text(name),
-        executable,
+        user: None,
+        executable: executable.map(|shown| shown.path),
         command_line,
     }
 }

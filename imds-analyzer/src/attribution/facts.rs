@@ -7,13 +7,13 @@ use super::{
     recent::{Recent, Weight},
 };
 use crate::{
-    capture::{Ancestor, Task},
+    capture::{Ancestor, Program, Task},
     redact,
 };
 
-/// Room for the facts of all senders, bytes. They are told again with each stream,
-/// so forgetting them early costs little.
-const MAX_BYTES: usize = 512 * 1024;
+/// Room for the facts of all senders, bytes. They are told again every second, so
+/// forgetting them early costs little.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// Last argument of a list that the kernel side cut.
 const CUT: &str = "…[truncated]";
@@ -24,6 +24,7 @@ pub(super) struct Facts {
     pub(super) args: Option<Args>,
     /// Nearest first, and whether there were more.
     pub(super) ancestors: Option<(Vec<Ancestor>, bool)>,
+    pub(super) program: Option<Program>,
 }
 
 /// Arguments as they were at the moment of a send.
@@ -44,8 +45,7 @@ pub(super) enum News {
     Nothing,
     /// It was not known.
     Fact,
-    /// Other arguments: the process may have become another program that has the
-    /// same name (`python3` after `python3`).
+    /// Other arguments: the process has rewritten them.
     OtherArgs,
 }
 
@@ -121,6 +121,22 @@ impl FactsOf {
         News::Fact
     }
 
+    /// Takes note of what a sender runs, and where.
+    pub(super) fn note_program(&mut self, task: &Task, program: Program) -> News {
+        if task.tgid == 0 {
+            return News::Nothing;
+        }
+        let sender = Identity::from(task);
+        let known = self.senders.get(&sender).and_then(|it| it.program.as_ref());
+        if known == Some(&program) {
+            return News::Nothing;
+        }
+        let mut facts = self.senders.remove(&sender).unwrap_or_default();
+        facts.program = Some(program);
+        self.senders.insert(sender, facts);
+        News::Fact
+    }
+
     /// The arguments to show for a sender: the kernel's, or those of `/proc`, given
     /// if the same program is `live` there, where the kernel's are missing or are
     /// their cut beginning.
@@ -174,6 +190,10 @@ impl Weight for Facts {
             ancestors.capacity() * size_of::<Ancestor>()
                 + ancestors.iter().map(|it| it.name.capacity()).sum::<usize>()
         });
-        args + ancestors
+        let program = self.program.as_ref().map_or(0, |program| {
+            let path = program.path.as_ref().map_or(0, Vec::capacity);
+            path + program.cgroup.as_ref().map_or(0, Vec::capacity)
+        });
+        args + ancestors + program
     }
 }

@@ -3,13 +3,12 @@
 use crate::capture::{Ancestor, Task};
 
 /// A process id is used again, a start time with it is not; and a process that
-/// execs keeps both and takes another name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// executes another program keeps both and counts that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     pub(super) tgid: u32,
     pub(super) start_boottime_ns: u64,
-    /// `comm` of the main thread.
-    pub(super) name: Vec<u8>,
+    pub(super) exec_id: u64,
 }
 
 impl From<&Task> for Identity {
@@ -17,7 +16,7 @@ impl From<&Task> for Identity {
         Self {
             tgid: task.tgid,
             start_boottime_ns: task.start_boottime_ns,
-            name: task.process_name.clone(),
+            exec_id: task.exec_id,
         }
     }
 }
@@ -27,7 +26,7 @@ impl From<&Ancestor> for Identity {
         Self {
             tgid: ancestor.tgid,
             start_boottime_ns: ancestor.start_boottime_ns,
-            name: ancestor.name.clone(),
+            exec_id: ancestor.exec_id,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Who sent: the process, its user, container and unit, and its ancestors.
 //!
 //! The kernel's facts at the moment of the send are the truth: ids, names,
-//! arguments, ancestors. `/proc` adds what they lack, and is believed only while
-//! it shows the same process, which its start time tells. A process may exec after
-//! it sent, so executable and arguments are believed only under the same name.
-//! What `/proc` told while a sender lived stays true of it once it is gone.
+//! arguments, executable, cgroup, namespaces, ancestors. `/proc` adds what they lack,
+//! and is believed only while it shows the same process, which its start time tells.
+//! A process may exec after it sent, so executable and arguments are believed only of
+//! the same file, see [`executable`]. What `/proc` told while a sender lived, and what
+//! processes told as they executed their programs, stays true once they are gone.
 
 mod cgroup;
 mod chain;
+mod executable;
 mod facts;
 mod identity;
 mod proc;
@@ -18,13 +20,14 @@ mod users;
 use std::{path::PathBuf, sync::Arc};
 
 use crate::{
-    capture::{Ancestor, Task},
+    capture::{self, Ancestor, Program, Task},
     clock::{self, Clock},
     record, redact,
 };
 
 use cgroup::Place;
 use chain::{Chain, Chains};
+use executable::Shown;
 use facts::{FactsOf, News};
 use identity::Identity;
 use proc::ProcRoot;
@@ -69,6 +72,8 @@ pub struct Attribution {
 struct Learnt {
     /// When it was made; `None` once the kernel side told more.
     at_ns: Option<u64>,
+    /// Name of the process then, which it may change.
+    name: Vec<u8>,
     /// Where the process runs, if that could ever be read.
     place: Option<Place>,
     attribution: Attribution,
@@ -105,6 +110,23 @@ impl Attributor {
         self.hear(task, news);
     }
 
+    /// Takes note of what a sender runs, and where.
+    pub fn note_program(&mut self, task: &Task, program: Program) {
+        let news = self.facts.note_program(task, program);
+        self.hear(task, news);
+    }
+
+    /// Takes note of the arguments that a process executed a program with: it may be
+    /// above a sender later.
+    pub fn note_exec_args(&mut self, task: &Task, args: &[Vec<u8>]) {
+        self.chains.note_args(task, args);
+    }
+
+    /// Takes note of the program that a process executed.
+    pub fn note_exec_program(&mut self, task: &Task, program: &Program) {
+        self.chains.note_program(task, program);
+    }
+
     /// Takes note of the ancestors of a sender, nearest first.
     pub fn note_ancestors(&mut self, task: &Task, ancestors: Vec<Ancestor>, truncated: bool) {
         let news = self.facts.note_ancestors(task, ancestors, truncated);
@@ -131,6 +153,7 @@ impl Attributor {
         if let Some(learnt) = self.learnt.get(&identity)
             && learnt.at_ns.is_some_and(|at_ns| is_fresh(at_ns, now_ns))
             && learnt.attribution.process.user.id == task.uid
+            && learnt.name == task.process_name
         {
             let mut attribution = learnt.attribution.clone();
             // Its threads differ in nothing else.
@@ -153,12 +176,18 @@ impl Attributor {
         now_ns: u64,
     ) -> Learnt {
         let live = self.proc.find(task.tgid, task.start_boottime_ns);
-        // Another name means another program in the same process.
-        let program = live.as_ref().filter(|live| live.name == task.process_name);
         let (place_before, before) =
             before.map_or((None, None), |it| (it.place, Some(it.attribution)));
 
         let facts = self.facts.get(identity);
+        let told = facts.and_then(|facts| facts.program.clone());
+        // Another program in the same process is not the sender.
+        let program = live.as_ref().filter(|live| {
+            let executable = live.executable.as_ref().zip(told.as_ref());
+            executable
+                .and_then(|(executable, told)| executable.is_of(told))
+                .unwrap_or(live.name == task.process_name)
+        });
         let chain = match facts.and_then(|facts| facts.ancestors.as_ref()) {
             Some((ancestors, truncated)) => self
                 .chains
@@ -173,23 +202,41 @@ impl Attributor {
                 (None, None) => Chain::default(),
             },
         };
-        let (executable_before, args_before, session_before) =
-            before.map_or(((None, None), None, None), |before| {
+        let (executable_before, file_before, args_before, session_before) =
+            before.map_or((None, None, None, None), |before| {
                 let process = before.process;
-                let executable = (process.executable, process.executable_file);
-                (executable, process.args, process.session)
+                let executable = process.executable.map(|path| Shown {
+                    path,
+                    state: process.executable_state,
+                });
+                let file = process.executable_file;
+                (executable, file, process.args, process.session)
             });
-        let (executable, executable_file) = match program {
-            Some(live) => (live.executable.clone(), live.executable_file),
-            None => executable_before,
-        };
+        // As stat(2) gives it, if it can still be asked: lookups will ask it too.
+        let executable_file = program
+            .and_then(|live| live.executable.as_ref()?.file)
+            .or(told.as_ref().and_then(|told| told.file))
+            .map(|file| record::FileId {
+                device: file.device,
+                inode: file.inode,
+            })
+            .or(file_before);
+        let executable = told
+            .as_ref()
+            .and_then(Shown::of)
+            .or_else(|| Some(program?.executable.as_ref()?.shown()))
+            .or(executable_before);
+        let (executable, executable_state) =
+            executable.map_or((None, None), |shown| (Some(shown.path), shown.state));
         let args = self
             .facts
             .args(identity, program.map(|live| live.args.as_slice()))
             .or(args_before);
-        let place = match &live {
-            Some(live) => Some(Place::of(&live.cgroup)),
-            None => place_before,
+        let place = told.as_ref().and_then(Place::told);
+        let place = match (place, live.as_ref().map(|live| Place::of(&live.cgroup))) {
+            // The kernel side knows the unified hierarchy only.
+            (Some(told), Some(live)) => Some(told.completed_by(live)),
+            (told, live) => told.or(live).or(place_before),
         };
         let is_on_host = match &place {
             // A container's users are in its own passwd file.
@@ -211,6 +258,7 @@ impl Attributor {
                 .then(|| clock::rfc3339(self.clock.at(task.start_boottime_ns))),
             thread_name: thread_name(task),
             executable,
+            executable_state,
             executable_file,
             package: None,
             args,
@@ -231,11 +279,21 @@ impl Attributor {
                 .and_then(|place| place.systemd_user_unit.clone()),
             systemd_slice: place.as_ref().and_then(|place| place.systemd_slice.clone()),
             session: session.or(session_before),
+            cgroup: told
+                .as_ref()
+                .and_then(|told| told.cgroup.as_deref())
+                .map(redact::text),
+            namespaced_pid: told
+                .as_ref()
+                .map(|told| told.ns_tgid)
+                .filter(|pid| *pid != 0 && *pid != task.tgid),
+            namespaces: told.as_ref().and_then(|told| namespaces(told.namespaces)),
             exited: live.is_none(),
             name,
         };
         Learnt {
             at_ns: Some(now_ns),
+            name: task.process_name.clone(),
             place,
             attribution: Attribution {
                 lineage: lineage(&process, &chain.ancestors),
@@ -245,6 +303,12 @@ impl Attributor {
             },
         }
     }
+}
+
+/// `None` if one of them is unknown: the kernel's type information lacks it.
+fn namespaces(told: capture::Namespaces) -> Option<record::Namespaces> {
+    let capture::Namespaces { pid, mount, net } = told;
+    (pid != 0 && mount != 0 && net != 0).then_some(record::Namespaces { pid, mount, net })
 }
 
 fn thread_name(task: &Task) -> Option<String> {
@@ -270,7 +334,9 @@ impl Weight for Learnt {
             + process.start_time.heap_bytes()
             + process.name.heap_bytes()
             + process.thread_name.heap_bytes()
+            + self.name.capacity()
             + process.executable.heap_bytes()
+            + process.cgroup.heap_bytes()
             + process.args.heap_bytes()
             + process.user.name.heap_bytes()
             + process.session.as_ref().map_or(0, |session| {

@@ -1,14 +1,11 @@
 //! Reading one process from `/proc`.
 
-use std::{
-    io::Read as _,
-    os::unix::ffi::OsStrExt as _,
-    path::{Path, PathBuf},
-};
+use std::{io::Read as _, os::unix::ffi::OsStringExt as _, path::PathBuf};
 
 use procfs::process::Process;
 
-use crate::{capture::args::split_args, record::FileId, redact};
+use super::executable::{Executable, file_at};
+use crate::capture::args::split_args;
 
 /// Nanoseconds of a clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on every
 /// architecture that the daemon is built for (include/asm-generic/param.h).
@@ -34,10 +31,9 @@ pub(super) struct Live {
     pub(super) parent: u32,
     /// `comm` of its main thread.
     pub(super) name: Vec<u8>,
-    /// Path, escaped and free of secrets.
-    pub(super) executable: Option<String>,
-    /// The file that it is.
-    pub(super) executable_file: Option<FileId>,
+    /// Its executable; `None` for a kernel thread, and without CAP_SYS_PTRACE for
+    /// processes of other users.
+    pub(super) executable: Option<Executable>,
     /// As they are.
     pub(super) args: Vec<Vec<u8>>,
     /// Lines of the `cgroup` file.
@@ -69,8 +65,9 @@ impl ProcRoot {
         self.read(pid, None)
     }
 
-    /// All is read through one open directory, which the kernel ties to the
-    /// process: a successor with the same id is never read instead.
+    /// All but the executable's file is read through one open directory, which the
+    /// kernel ties to the process: a successor with the same id is never read instead.
+    /// If one took its place before the file was asked, the last reads fail.
     ///
     /// The process may exec or exit at any moment. So its name and then its state
     /// are read last: whatever was read before them is older, and belongs to the
@@ -79,10 +76,13 @@ impl ProcRoot {
         if pid == 0 {
             return None;
         }
-        let process = Process::new_with_root(self.path.join(pid.to_string())).ok()?;
+        let directory = self.path.join(pid.to_string());
+        let process = Process::new_with_root(directory.clone()).ok()?;
         let args = read(&process, "cmdline", MAX_ARGS)?;
-        let executable = process.exe().ok().map(|path| shown(&path));
-        let executable_file = self.executable_file(pid);
+        let executable = process.exe().ok().map(|path| Executable {
+            file: file_at(&directory.join("exe")),
+            path: path.into_os_string().into_vec(),
+        });
         let cgroup = read(&process, "cgroup", MAX_CGROUP).unwrap_or_default();
         let login = login(&process);
         let name = name(&process)?;
@@ -97,26 +97,9 @@ impl ProcRoot {
             parent: u32::try_from(stat.ppid).unwrap_or(0),
             name,
             executable,
-            executable_file,
             args: split_args(&args),
             cgroup: String::from_utf8_lossy(&cgroup).into_owned(),
             login,
-        })
-    }
-}
-
-impl ProcRoot {
-    /// Asks nobody: a file system that waits for a server must not be waited for.
-    fn executable_file(&self, pid: u32) -> Option<FileId> {
-        let file = rustix::fs::statx(
-            rustix::fs::CWD,
-            self.path.join(pid.to_string()).join("exe"),
-            rustix::fs::AtFlags::STATX_DONT_SYNC,
-            rustix::fs::StatxFlags::INO,
-        );
-        file.ok().map(|file| FileId {
-            device: (file.stx_dev_major, file.stx_dev_minor),
-            inode: file.stx_ino,
         })
     }
 }
@@ -140,10 +123,6 @@ fn name(process: &Process) -> Option<Vec<u8>> {
         comm.pop();
     }
     Some(comm)
-}
-
-fn shown(path: &Path) -> String {
-    redact::text(path.as_os_str().as_bytes())
 }
 
 fn read(process: &Process, file: &str, most: u64) -> Option<Vec<u8>> {

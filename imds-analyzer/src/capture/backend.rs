@@ -5,22 +5,20 @@
 //! each backend is really attached, and what refused the others is kept for the
 //! owner to read.
 
-use std::{fmt, fs, io, net::IpAddr, path::PathBuf, str::FromStr};
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 use imds_analyzer_common::destination::DestinationKey;
 
 use super::{
     Destination,
-    btf::{Btf, BtfError},
+    btf::BtfError,
     cgroup2::Cgroup2Root,
+    kernel_types::{self, KernelTypesError},
     layout::Layout,
     loss::LossCounters,
     privilege,
     programs::{Hooks, Programs, ProgramsError, Settings},
 };
-
-/// Where the kernel gives its type information.
-const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// A way to capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,24 +77,16 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Whether programs explain themselves through aya-log.
     pub debug: bool,
+    /// The running kernel's type information, if not where the kernel gives it.
+    pub btf: Option<PathBuf>,
 }
 
 /// Why capture could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// The kernel gives no type information.
-    #[error(
-        "cannot read the kernel's type information {path}: {source}; imds-analyzer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y"
-    )]
-    NoBtf {
-        /// Where it should be.
-        path: PathBuf,
-        /// What reading it said.
-        source: io::Error,
-    },
-    /// The type information makes no sense.
-    #[error("cannot use the kernel's type information {KERNEL_BTF}: {0}")]
-    BadBtf(#[from] BtfError),
+    /// The kernel's type information is not there or of no use.
+    #[error(transparent)]
+    KernelTypes(#[from] KernelTypesError),
     /// The process may not load programs.
     #[error(
         "this process lacks {}: run it as root, or give the binary those capabilities",
@@ -123,10 +113,14 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// One line for each reason, which several backends may share.
 fn list(refusals: &[Refusal]) -> String {
     refusals
-        .iter()
-        .map(|refusal| format!("\n  {}: {}", refusal.backend, refusal.reason))
+        .chunk_by(|one, next| one.reason == next.reason)
+        .map(|alike| {
+            let backends: Vec<&str> = alike.iter().map(|one| one.backend.as_str()).collect();
+            format!("\n  {}: {}", backends.join(", "), alike[0].reason)
+        })
         .collect()
 }
 
@@ -150,7 +144,7 @@ pub struct Capture {
 /// If the kernel has no usable type information, the process lacks privilege, or
 /// every backend that was to be tried was refused.
 pub fn start(options: &Options) -> Result<Capture, CaptureError> {
-    let layout = kernel_layout()?;
+    let layout = kernel_types::layout(options.btf.as_deref())?;
     let missing = privilege::missing_for_capture();
     if !missing.is_empty() {
         return Err(CaptureError::Unprivileged(missing));
@@ -192,7 +186,7 @@ pub fn start(options: &Options) -> Result<Capture, CaptureError> {
 /// If the kernel refuses one of them.
 pub fn try_maps(options: &Options) -> Result<(), String> {
     privilege::lift_memory_lock_limit();
-    let layout = kernel_layout().map_err(|error| error.to_string())?;
+    let layout = kernel_types::layout(options.btf.as_deref()).map_err(|error| error.to_string())?;
     match Programs::load(&settings(options), &layout, true) {
         Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
@@ -209,24 +203,12 @@ fn settings(options: &Options) -> Settings {
     }
 }
 
-/// Looks up what the programs need in the running kernel's type information.
-///
-/// # Errors
-/// If it is not there or not usable.
-pub fn kernel_layout() -> Result<Layout, CaptureError> {
-    let blob = fs::read(KERNEL_BTF).map_err(|source| CaptureError::NoBtf {
-        path: KERNEL_BTF.into(),
-        source,
-    })?;
-    Ok(Layout::resolve(&Btf::parse(&blob)?))
-}
-
 /// Why a backend is not taken.
 #[derive(Debug, thiserror::Error)]
 enum AttachError {
     #[error(transparent)]
     Programs(#[from] ProgramsError),
-    #[error(transparent)]
+    #[error("in the kernel's type information {0}")]
     Layout(BtfError),
     #[error(transparent)]
     Cgroup2(#[from] super::cgroup2::Cgroup2Error),
@@ -235,7 +217,6 @@ enum AttachError {
 type Attached = (Programs, LossCounters, Option<String>);
 
 fn attach(backend: Backend, settings: &Settings, layout: &Layout) -> Result<Attached, AttachError> {
-    require(layout.common.as_ref())?;
     let hooks = match backend {
         Backend::Fentry => Hooks::Fentry,
         Backend::Kprobe => Hooks::Kprobe,
@@ -299,5 +280,27 @@ fn key(destination: &Destination) -> DestinationKey {
     match destination.ip {
         IpAddr::V4(ip) => DestinationKey::v4(ip.octets(), destination.port),
         IpAddr::V6(ip) => DestinationKey::v6(ip.octets(), destination.port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reason_that_backends_share_is_said_once() {
+        let refusal = |backend, reason: &str| Refusal {
+            backend,
+            reason: reason.to_owned(),
+        };
+        let error = CaptureError::AllRefused(vec![
+            refusal(Backend::Fentry, "no ring buffer"),
+            refusal(Backend::Kprobe, "no ring buffer"),
+            refusal(Backend::Cgroup, "no cgroup2"),
+        ]);
+        assert_eq!(
+            error.to_string(),
+            "no backend can capture on this kernel:\n  fentry, kprobe: no ring buffer\n  cgroup: no cgroup2"
+        );
     }
 }

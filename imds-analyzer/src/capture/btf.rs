@@ -5,78 +5,29 @@
 //! they need. Only that is read: the blob (5 MB on a distribution's kernel) is
 //! indexed in one pass without building a type graph, and dropped afterwards.
 //! The format is documented in the kernel's `Documentation/bpf/btf.rst`.
+//!
+//! A blob that is damaged, or that has types which this reader does not know, is read
+//! as far as it goes: what a backend needs may be there. What is missing then says
+//! so with the damage. Whatever a blob holds, reading it is bounded.
+
+mod error;
+mod format;
 
 use std::collections::HashMap;
 
-/// `struct btf_header.magic` in native byte order.
-const MAGIC: u16 = 0xeb9f;
+pub use error::{BtfError, Damage};
+use format::{
+    HEADER_LEN, KIND_CONST, KIND_ENUM, KIND_ENUM64, KIND_FLOAT, KIND_INT, KIND_PTR, KIND_RESTRICT,
+    KIND_STRUCT, KIND_TYPE_TAG, KIND_TYPEDEF, KIND_UNION, KIND_VOLATILE, MAGIC, TYPE_LEN, Type,
+    VERSION, VOID, trailer_len, word,
+};
+
 /// Struct and union nesting that is followed; the kernel's own limit
 /// (`MAX_RESOLVE_DEPTH`) is 32.
 const MAX_DEPTH: u32 = 32;
-
-const KIND_INT: u32 = 1;
-const KIND_PTR: u32 = 2;
-const KIND_ARRAY: u32 = 3;
-const KIND_STRUCT: u32 = 4;
-const KIND_UNION: u32 = 5;
-const KIND_ENUM: u32 = 6;
-const KIND_FWD: u32 = 7;
-const KIND_TYPEDEF: u32 = 8;
-const KIND_VOLATILE: u32 = 9;
-const KIND_CONST: u32 = 10;
-const KIND_RESTRICT: u32 = 11;
-const KIND_FUNC: u32 = 12;
-const KIND_FUNC_PROTO: u32 = 13;
-const KIND_VAR: u32 = 14;
-const KIND_DATASEC: u32 = 15;
-const KIND_FLOAT: u32 = 16;
-const KIND_DECL_TAG: u32 = 17;
-const KIND_TYPE_TAG: u32 = 18;
-const KIND_ENUM64: u32 = 19;
-
-/// Why the type information could not be used.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum BtfError {
-    /// The blob ends within something.
-    #[error("the BTF blob is truncated at byte {0}")]
-    Truncated(usize),
-    /// The first two bytes are not BTF's.
-    #[error("not a BTF blob: it begins with {0:#06x} instead of 0xeb9f")]
-    NotBtf(u16),
-    /// The blob is of a machine with another byte order.
-    #[error("the BTF blob is of another byte order than this machine")]
-    OtherEndian,
-    /// A kind that this reader, and so the length of its entry, does not know.
-    #[error("the BTF blob has a type of unknown kind {0}")]
-    UnknownKind(u32),
-    /// No such struct.
-    #[error("the kernel's BTF has no `struct {0}`")]
-    NoStruct(String),
-    /// No such member.
-    #[error("the kernel's BTF has no member `{member}` in `struct {structure}`")]
-    NoMember {
-        /// The struct that was searched.
-        structure: String,
-        /// The member that it lacks.
-        member: String,
-    },
-    /// The member is a bit-field, which has no byte offset.
-    #[error("`{member}` in `struct {structure}` is a bit-field in this kernel")]
-    BitField {
-        /// The struct.
-        structure: String,
-        /// The member.
-        member: String,
-    },
-    /// No such enum value.
-    #[error("the kernel's BTF has no `{value}` in `enum {name}`")]
-    NoEnumValue {
-        /// The enum.
-        name: String,
-        /// The value that it lacks.
-        value: String,
-    },
-}
+/// Members that are looked at for one lookup. The largest structs of a kernel have
+/// some hundreds.
+const MAX_STEPS: u32 = 1 << 20;
 
 /// Where a member lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,61 +46,85 @@ pub struct Btf<'a> {
     offsets: Vec<u32>,
     /// Ids of named structs, unions and enums.
     named: HashMap<&'a [u8], Vec<u32>>,
+    /// The first thing that was found wrong.
+    damage: Option<Damage>,
 }
 
-/// `struct btf_type`: the 12 bytes that each type begins with.
-#[derive(Clone, Copy)]
-struct Type {
-    name: u32,
-    kind: u32,
-    vlen: u32,
-    kind_flag: bool,
-    size_or_type: u32,
-    /// Offset of what follows it.
-    rest: usize,
+/// A member as it was found in its struct.
+struct Found {
+    type_id: u32,
+    /// Bits from the beginning of the struct that was searched.
+    offset: u32,
+    is_bit_field: bool,
 }
 
 impl<'a> Btf<'a> {
     /// Indexes a blob as the kernel gives it in `/sys/kernel/btf/vmlinux`.
     ///
     /// # Errors
-    /// If it is truncated, of another byte order, or not BTF.
+    /// If it has no whole header, is of another byte order, or is not BTF.
     pub fn parse(blob: &'a [u8]) -> Result<Self, BtfError> {
-        let magic = u16::from_ne_bytes(bytes(blob, 0)?);
-        if magic == MAGIC.swap_bytes() {
-            return Err(BtfError::OtherEndian);
+        let short = BtfError::NoHeader(blob.len());
+        let magic = blob.first_chunk().copied().map(u16::from_ne_bytes);
+        match magic.ok_or(short.clone())? {
+            MAGIC => {}
+            other if other == MAGIC.swap_bytes() => return Err(BtfError::OtherEndian),
+            other => return Err(BtfError::NotBtf(other)),
         }
-        if magic != MAGIC {
-            return Err(BtfError::NotBtf(magic));
+        let header: &[u8; HEADER_LEN] = blob.first_chunk().ok_or(short)?;
+        if header[2] != VERSION {
+            return Err(BtfError::UnknownVersion(header[2]));
         }
-        let header_len = word(blob, 4)? as usize;
-        let section = |offset_at, len_at| {
-            let start = header_len.saturating_add(word(blob, offset_at)? as usize);
-            let end = start.saturating_add(word(blob, len_at)? as usize);
-            blob.get(start..end).ok_or(BtfError::Truncated(blob.len()))
+        let mut damage = None;
+        let mut section = |offset_at, len_at| {
+            let number = |at| word(header, at).map_or(usize::MAX, |number| number as usize);
+            let start = number(4).saturating_add(number(offset_at));
+            let end = start.saturating_add(number(len_at));
+            if end > blob.len() {
+                damage.get_or_insert(Damage::Truncated {
+                    announced: end,
+                    present: blob.len(),
+                });
+            }
+            &blob[start.min(blob.len())..end.min(blob.len())]
         };
+        // The strings end the blob, so they tell its length best.
+        let strings = section(16, 20);
         let mut btf = Self {
-            types: section(8, 12)?,
-            strings: section(16, 20)?,
+            types: section(8, 12),
+            strings,
             offsets: vec![0],
             named: HashMap::new(),
+            damage,
         };
-        let mut at = 0;
-        while at < btf.types.len() {
-            let found = btf.type_at(at)?;
-            let id = btf.offsets.len() as u32;
-            btf.offsets.push(at as u32);
-            if matches!(
-                found.kind,
-                KIND_STRUCT | KIND_UNION | KIND_ENUM | KIND_ENUM64
-            ) && found.name != 0
-            {
-                let name = btf.name(found.name)?;
-                btf.named.entry(name).or_default().push(id);
-            }
-            at = found.rest + trailer_len(found)?;
+        if let Some(found) = btf.index().err() {
+            btf.damage.get_or_insert(found);
         }
         Ok(btf)
+    }
+
+    /// Notes where each type is, up to the first that cannot be read.
+    fn index(&mut self) -> Result<(), Damage> {
+        let mut at = 0;
+        while at < self.types.len() {
+            let id = self.offsets.len() as u32;
+            let found = self.type_at(at).ok_or(Damage::CutType(id))?;
+            let kind = found.kind;
+            let trailer = trailer_len(found).ok_or(Damage::UnknownKind { id, kind })?;
+            at = found.rest + trailer;
+            if at > self.types.len() {
+                return Err(Damage::CutType(id));
+            }
+            self.offsets.push((found.rest - TYPE_LEN) as u32);
+            let looked_up = [KIND_STRUCT, KIND_UNION, KIND_ENUM, KIND_ENUM64];
+            if looked_up.contains(&kind) && found.name != 0 {
+                match self.name(found.name) {
+                    Some(name) => self.named.entry(name).or_default().push(id),
+                    None => _ = self.damage.get_or_insert(Damage::NoName(id)),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Finds a member by a dotted path through embedded structs, looking into
@@ -158,28 +133,41 @@ impl<'a> Btf<'a> {
     /// # Errors
     /// If there is no such struct or member, or it is a bit-field.
     pub fn member(&self, structure: &str, path: &str) -> Result<Member, BtfError> {
-        let no_member = |member: &str| BtfError::NoMember {
+        let no_member = || BtfError::NoMember {
             structure: structure.to_owned(),
-            member: member.to_owned(),
+            member: path.to_owned(),
+            damage: self.damage.clone(),
         };
         let mut id = self
-            .find(structure, &[KIND_STRUCT, KIND_UNION])?
-            .ok_or_else(|| BtfError::NoStruct(structure.to_owned()))?;
+            .find(structure, &[KIND_STRUCT, KIND_UNION])
+            .ok_or_else(|| BtfError::NoStruct {
+                structure: structure.to_owned(),
+                damage: self.damage.clone(),
+            })?;
         let mut bits = 0u32;
+        let mut steps = MAX_STEPS;
         for name in path.split('.') {
-            let (member, offset, is_bit_field) = self
-                .member_in(id, name.as_bytes(), 0)?
-                .ok_or_else(|| no_member(path))?;
-            if is_bit_field || offset % 8 != 0 {
+            let found = self.member_in(id, name.as_bytes(), 0, &mut steps);
+            let found = match found {
+                Some(found) => found,
+                None if steps == 0 => {
+                    return Err(BtfError::Cyclic {
+                        structure: structure.to_owned(),
+                        member: path.to_owned(),
+                    });
+                }
+                None => return Err(no_member()),
+            };
+            if found.is_bit_field || found.offset % 8 != 0 {
                 return Err(BtfError::BitField {
                     structure: structure.to_owned(),
                     member: path.to_owned(),
                 });
             }
-            bits = bits.checked_add(offset).ok_or_else(|| no_member(path))?;
-            id = self.without_modifiers(member)?;
+            bits = bits.checked_add(found.offset).ok_or_else(no_member)?;
+            id = self.without_modifiers(found.type_id);
         }
-        let found = self.type_by_id(id)?;
+        let found = self.type_by_id(id).ok_or_else(no_member)?;
         Ok(Member {
             offset: bits / 8,
             size: match found.kind {
@@ -192,150 +180,122 @@ impl<'a> Btf<'a> {
         })
     }
 
+    /// Size of a struct in bytes, if there is one of that name.
+    pub fn size_of(&self, structure: &str) -> Option<u32> {
+        let id = self.find(structure, &[KIND_STRUCT])?;
+        self.type_by_id(id).map(|found| found.size_or_type)
+    }
+
     /// The number that `enum name` gives to `value`, as 32 bits.
     ///
     /// # Errors
     /// If there is no such enum or value.
     pub fn enum_value(&self, name: &str, value: &str) -> Result<u32, BtfError> {
-        if let Some(id) = self.find(name, &[KIND_ENUM, KIND_ENUM64])? {
+        let number = || {
+            let id = self.find(name, &[KIND_ENUM, KIND_ENUM64])?;
             let found = self.type_by_id(id)?;
             let entry_len = if found.kind == KIND_ENUM { 8 } else { 12 };
-            for index in 0..found.vlen as usize {
-                let at = found.rest + index * entry_len;
-                if self.name(word(self.types, at)?)? == value.as_bytes() {
-                    return word(self.types, at + 4);
-                }
-            }
-        }
-        Err(BtfError::NoEnumValue {
+            (0..found.vlen as usize)
+                .map(|index| found.rest + index * entry_len)
+                .find(|&at| self.name_at(at) == Some(value.as_bytes()))
+                .and_then(|at| word(self.types, at + 4))
+        };
+        number().ok_or_else(|| BtfError::NoEnumValue {
             name: name.to_owned(),
             value: value.to_owned(),
+            damage: self.damage.clone(),
         })
     }
 
-    fn find(&self, name: &str, kinds: &[u32]) -> Result<Option<u32>, BtfError> {
-        for &id in self.named.get(name.as_bytes()).into_iter().flatten() {
-            if kinds.contains(&self.type_by_id(id)?.kind) {
-                return Ok(Some(id));
-            }
-        }
-        Ok(None)
+    fn find(&self, name: &str, kinds: &[u32]) -> Option<u32> {
+        let ids = self.named.get(name.as_bytes())?;
+        let mut ids = ids.iter().copied();
+        ids.find(|&id| {
+            self.type_by_id(id)
+                .is_some_and(|found| kinds.contains(&found.kind))
+        })
     }
 
-    /// Type id, bit offset and whether it is a bit-field, of a member of the
-    /// struct `id` or of an anonymous one within it.
-    fn member_in(
-        &self,
-        id: u32,
-        name: &[u8],
-        depth: u32,
-    ) -> Result<Option<(u32, u32, bool)>, BtfError> {
+    /// A member of the struct `id` or of an anonymous one within it. `steps` is what
+    /// is left of [`MAX_STEPS`].
+    fn member_in(&self, id: u32, name: &[u8], depth: u32, steps: &mut u32) -> Option<Found> {
         let found = self.type_by_id(id)?;
         if !matches!(found.kind, KIND_STRUCT | KIND_UNION) || depth > MAX_DEPTH {
-            return Ok(None);
+            return None;
         }
         for index in 0..found.vlen as usize {
+            *steps = steps.checked_sub(1)?;
             let at = found.rest + index * 12;
-            let (member_name, type_id, packed) = (
-                word(self.types, at)?,
-                word(self.types, at + 4)?,
-                word(self.types, at + 8)?,
-            );
+            let type_id = word(self.types, at + 4)?;
+            let packed = word(self.types, at + 8)?;
             let (offset, is_bit_field) = if found.kind_flag {
                 (packed & 0x00ff_ffff, packed >> 24 != 0)
             } else {
                 (packed, false)
             };
-            if member_name == 0 {
-                let inner = self.without_modifiers(type_id)?;
-                if let Some((member, inner_offset, is_bit_field)) =
-                    self.member_in(inner, name, depth + 1)?
-                {
-                    return Ok(Some((
-                        member,
-                        offset.saturating_add(inner_offset),
-                        is_bit_field,
-                    )));
+            if word(self.types, at)? == 0 {
+                let inner = self.without_modifiers(type_id);
+                if let Some(member) = self.member_in(inner, name, depth + 1, steps) {
+                    return Some(Found {
+                        offset: offset.saturating_add(member.offset),
+                        ..member
+                    });
                 }
-            } else if self.name(member_name)? == name {
-                return Ok(Some((type_id, offset, is_bit_field)));
+            } else if self.name_at(at) == Some(name) {
+                return Some(Found {
+                    type_id,
+                    offset,
+                    is_bit_field,
+                });
             }
         }
-        Ok(None)
+        None
     }
 
-    fn without_modifiers(&self, mut id: u32) -> Result<u32, BtfError> {
+    /// What a type is behind its typedefs and qualifiers; one of them, if there are
+    /// too many.
+    fn without_modifiers(&self, mut id: u32) -> u32 {
         for _ in 0..MAX_DEPTH {
-            let found = self.type_by_id(id)?;
-            match found.kind {
-                KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG => {
-                    id = found.size_or_type;
-                }
+            match self.type_by_id(id) {
+                Some(Type {
+                    kind: KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG,
+                    size_or_type,
+                    ..
+                }) => id = size_or_type,
                 _ => break,
             }
         }
-        Ok(id)
+        id
     }
 
-    fn type_by_id(&self, id: u32) -> Result<Type, BtfError> {
+    fn type_by_id(&self, id: u32) -> Option<Type> {
         if id == 0 {
-            // void
-            return Ok(Type {
-                name: 0,
-                kind: 0,
-                vlen: 0,
-                kind_flag: false,
-                size_or_type: 0,
-                rest: 0,
-            });
+            return Some(VOID);
         }
-        let offset = self.offsets.get(id as usize);
-        self.type_at(*offset.ok_or(BtfError::Truncated(self.types.len()))? as usize)
+        self.type_at(*self.offsets.get(id as usize)? as usize)
     }
 
-    fn type_at(&self, at: usize) -> Result<Type, BtfError> {
+    fn type_at(&self, at: usize) -> Option<Type> {
         let info = word(self.types, at + 4)?;
-        Ok(Type {
+        Some(Type {
             name: word(self.types, at)?,
             kind: (info >> 24) & 0x1f,
             vlen: info & 0xffff,
             kind_flag: info >> 31 != 0,
             size_or_type: word(self.types, at + 8)?,
-            rest: at + 12,
+            rest: at + TYPE_LEN,
         })
     }
 
-    fn name(&self, offset: u32) -> Result<&'a [u8], BtfError> {
-        let truncated = BtfError::Truncated(self.strings.len());
-        let tail = self.strings.get(offset as usize..).ok_or(truncated)?;
-        let end = memchr::memchr(0, tail).ok_or(BtfError::Truncated(self.strings.len()))?;
-        Ok(&tail[..end])
+    /// The name whose offset stands at `at` of the types.
+    fn name_at(&self, at: usize) -> Option<&'a [u8]> {
+        self.name(word(self.types, at)?)
     }
-}
 
-/// Length of what follows the 12 bytes of a type.
-fn trailer_len(found: Type) -> Result<usize, BtfError> {
-    let vlen = found.vlen as usize;
-    Ok(match found.kind {
-        KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
-        KIND_ARRAY => 12,
-        KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => vlen * 12,
-        KIND_ENUM | KIND_FUNC_PROTO => vlen * 8,
-        KIND_PTR | KIND_FWD | KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT
-        | KIND_FUNC | KIND_FLOAT | KIND_TYPE_TAG => 0,
-        unknown => return Err(BtfError::UnknownKind(unknown)),
-    })
-}
-
-fn bytes<const N: usize>(data: &[u8], at: usize) -> Result<[u8; N], BtfError> {
-    data.get(at..)
-        .and_then(|tail| tail.first_chunk())
-        .copied()
-        .ok_or(BtfError::Truncated(data.len()))
-}
-
-fn word(data: &[u8], at: usize) -> Result<u32, BtfError> {
-    bytes(data, at).map(u32::from_ne_bytes)
+    fn name(&self, offset: u32) -> Option<&'a [u8]> {
+        let tail = self.strings.get(offset as usize..)?;
+        Some(&tail[..memchr::memchr(0, tail)?])
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,12 @@ enum Need {
     Send,
     /// The program on the wire.
     Wire,
-    /// Nobody in particular: absent on some kernels, and done without there.
+    /// Every program, where there is one: absent on some kernels, and done without
+    /// there. In a damaged blob nobody can tell, so it is needed.
+    CommonIfAny,
+    /// The hooks on `tcp_sendmsg`, likewise.
+    SendIfAny,
+    /// Nobody: without it, records say less of their senders.
     Optional,
 }
 
@@ -33,7 +38,7 @@ const MEMBERS: &[Entry] = &[
     // Absent in kernels without IPv6.
     (
         "SKC_V6_DADDR",
-        Need::Optional,
+        Need::CommonIfAny,
         "sock_common",
         &["skc_v6_daddr"],
     ),
@@ -48,7 +53,7 @@ const MEMBERS: &[Entry] = &[
     ("ITER_OFFSET", Need::Send, "iov_iter", &["iov_offset"]),
     ("ITER_COUNT", Need::Send, "iov_iter", &["count"]),
     ("ITER_IOV", Need::Send, "iov_iter", &["__iov", "iov"]),
-    ("ITER_UBUF", Need::Optional, "iov_iter", &["ubuf"]),
+    ("ITER_UBUF", Need::SendIfAny, "iov_iter", &["ubuf"]),
     ("ITER_NR_SEGS", Need::Send, "iov_iter", &["nr_segs"]),
     ("TASK_PID", Need::Common, "task_struct", &["pid"]),
     ("TASK_TGID", Need::Common, "task_struct", &["tgid"]),
@@ -74,16 +79,89 @@ const MEMBERS: &[Entry] = &[
         "task_struct",
         &["start_boottime", "real_start_time"],
     ),
-    ("MM_OWNER", Need::Optional, "mm_struct", &["owner"]),
+    ("MM_OWNER", Need::CommonIfAny, "mm_struct", &["owner"]),
     ("MM_ARG_START", Need::Common, "mm_struct", &["arg_start"]),
     ("MM_ARG_END", Need::Common, "mm_struct", &["arg_end"]),
     ("CRED_EUID", Need::Common, "cred", &["euid"]),
     ("CRED_EGID", Need::Common, "cred", &["egid"]),
+    (
+        "TASK_EXEC_ID",
+        Need::Common,
+        "task_struct",
+        &["self_exec_id"],
+    ),
+    ("TASK_NSPROXY", Need::Optional, "task_struct", &["nsproxy"]),
+    (
+        "TASK_THREAD_PID",
+        Need::Optional,
+        "task_struct",
+        &["thread_pid"],
+    ),
+    ("TASK_CGROUPS", Need::Optional, "task_struct", &["cgroups"]),
+    ("MM_EXE_FILE", Need::Optional, "mm_struct", &["exe_file"]),
+    ("FILE_INODE", Need::Optional, "file", &["f_inode"]),
+    ("FILE_DENTRY", Need::Optional, "file", &["f_path.dentry"]),
+    ("FILE_MOUNT", Need::Optional, "file", &["f_path.mnt"]),
+    ("INODE_INO", Need::Optional, "inode", &["i_ino"]),
+    ("INODE_SB", Need::Optional, "inode", &["i_sb"]),
+    ("SB_DEV", Need::Optional, "super_block", &["s_dev"]),
+    ("DENTRY_PARENT", Need::Optional, "dentry", &["d_parent"]),
+    ("DENTRY_NAME", Need::Optional, "dentry", &["d_name.name"]),
+    ("DENTRY_HASHED", Need::Optional, "dentry", &["d_hash.pprev"]),
+    ("VFSMOUNT_ROOT", Need::Optional, "vfsmount", &["mnt_root"]),
+    ("MOUNT_VFSMOUNT", Need::Optional, "mount", &["mnt"]),
+    ("MOUNT_PARENT", Need::Optional, "mount", &["mnt_parent"]),
+    ("MOUNT_POINT", Need::Optional, "mount", &["mnt_mountpoint"]),
+    ("CSS_SET_DEFAULT", Need::Optional, "css_set", &["dfl_cgrp"]),
+    ("CGROUP_NODE", Need::Optional, "cgroup", &["kn"]),
+    ("KERNFS_ID", Need::Optional, "kernfs_node", &["id"]),
+    (
+        "KERNFS_PARENT",
+        Need::Optional,
+        "kernfs_node",
+        &["__parent", "parent"],
+    ),
+    ("KERNFS_NAME", Need::Optional, "kernfs_node", &["name"]),
+    ("NSPROXY_MNT", Need::Optional, "nsproxy", &["mnt_ns"]),
+    ("NSPROXY_NET", Need::Optional, "nsproxy", &["net_ns"]),
+    ("MNT_NS_INUM", Need::Optional, "mnt_namespace", &["ns.inum"]),
+    ("PID_NS_INUM", Need::Optional, "pid_namespace", &["ns.inum"]),
+    ("PID_LEVEL", Need::Optional, "pid", &["level"]),
+    ("PID_NUMBERS", Need::Optional, "pid", &["numbers"]),
+];
+
+/// Walks through the kernel's objects: the global that programs ask whether they can
+/// go, and those that they need on the way. None is begun that cannot be finished.
+const WALKS: &[(&str, &[&str])] = &[
+    (
+        "DENTRY_NAME",
+        &[
+            "MM_EXE_FILE",
+            "FILE_DENTRY",
+            "FILE_MOUNT",
+            "DENTRY_PARENT",
+            "DENTRY_HASHED",
+            "VFSMOUNT_ROOT",
+            "MOUNT_VFSMOUNT",
+            "MOUNT_PARENT",
+            "MOUNT_POINT",
+        ],
+    ),
+    (
+        "KERNFS_NAME",
+        &[
+            "TASK_CGROUPS",
+            "CSS_SET_DEFAULT",
+            "CGROUP_NODE",
+            "KERNFS_ID",
+            "KERNFS_PARENT",
+        ],
+    ),
 ];
 
 /// Globals that take a number of `enum iter_type`.
 const ITER_TYPES: &[(&str, Need, &str)] = &[
-    ("ITER_IS_UBUF", Need::Optional, "ITER_UBUF"),
+    ("ITER_IS_UBUF", Need::SendIfAny, "ITER_UBUF"),
     ("ITER_IS_IOVEC", Need::Send, "ITER_IOVEC"),
     ("ITER_IS_KVEC", Need::Send, "ITER_KVEC"),
 ];
@@ -125,7 +203,34 @@ impl Layout {
             }
             Err(error) => layout.set("ITER_TYPE", Need::Send, Err(error)),
         }
+        layout.set_pid_numbers(btf);
+        for (walk, needed) in WALKS {
+            if needed.iter().any(|name| layout.get(name) == Some(ABSENT)) {
+                layout.globals.retain(|(global, _)| global != walk);
+                layout.globals.push((walk, ABSENT));
+            }
+        }
         layout
+    }
+
+    /// Elements of `pid.numbers`, an array of `struct upid`.
+    fn set_pid_numbers(&mut self, btf: &Btf<'_>) {
+        let numbers = self.get("PID_NUMBERS").filter(|offset| *offset != ABSENT);
+        let namespace = btf
+            .member("upid", "ns")
+            .ok()
+            .zip(numbers)
+            .map_or(ABSENT, |(ns, numbers)| numbers + ns.offset);
+        self.globals.push(("PID_NUMBERS_NS", namespace));
+        self.globals
+            .push(("UPID_SIZE", btf.size_of("upid").unwrap_or(0)));
+    }
+
+    fn get(&self, global: &str) -> Option<u32> {
+        let mut known = self.globals.iter();
+        known
+            .find(|(name, _)| *name == global)
+            .map(|(_, value)| *value)
     }
 
     fn set(&mut self, global: &'static str, need: Need, value: Result<u32, BtfError>) {
@@ -134,10 +239,11 @@ impl Layout {
             Err(error) => {
                 self.globals.push((global, ABSENT));
                 let slot = match need {
-                    Need::Common => &mut self.common,
-                    Need::Send => &mut self.send,
-                    Need::Wire => &mut self.wire,
                     Need::Optional => return,
+                    Need::CommonIfAny | Need::SendIfAny if !error.is_of_damage() => return,
+                    Need::Common | Need::CommonIfAny => &mut self.common,
+                    Need::Send | Need::SendIfAny => &mut self.send,
+                    Need::Wire => &mut self.wire,
                 };
                 slot.get_or_insert(error);
             }
@@ -150,14 +256,15 @@ fn first_found<T>(
     names: &[&'static str],
     look_up: impl Fn(&str) -> Result<T, BtfError>,
 ) -> Result<(&'static str, T), BtfError> {
-    let mut first_error = None;
-    for name in names {
-        match look_up(name) {
-            Ok(found) => return Ok((name, found)),
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    Err(first_error.unwrap_or_else(|| BtfError::NoStruct(String::new())))
+    let (first, others) = names.split_first().expect("the table names each member");
+    look_up(first)
+        .map(|found| (*first, found))
+        .or_else(|error| {
+            let mut found = others.iter().map(|name| (*name, look_up(name)));
+            found
+                .find_map(|(name, found)| Some((name, found.ok()?)))
+                .ok_or(error)
+        })
 }
 
 #[cfg(test)]
@@ -166,22 +273,69 @@ mod tests {
 
     /// The first bytes of `sock_common` are an ABI of a kind; 0, 12
     /// and 16 on every kernel tried (include/net/sock.h).
+    /// The running kernel's blob with another name in the place of `name`.
+    fn without(name: &str) -> Vec<u8> {
+        let mut blob = std::fs::read("/sys/kernel/btf/vmlinux").expect("this kernel has BTF");
+        let wanted = format!("\0{name}\0").into_bytes();
+        let at = memchr::memmem::find(&blob, &wanted).expect("this kernel has the name");
+        blob[at + 1] = b'~';
+        blob
+    }
+
+    #[test]
+    fn missing_member_stands_in_the_way_of_those_who_need_it() {
+        for (name, [common, send, wire]) in [
+            ("skc_dport", [true, false, false]),
+            ("arg_start", [true, false, false]),
+            ("iov_offset", [false, true, false]),
+            ("msg_flags", [false, true, false]),
+            ("ITER_KVEC", [false, true, false]),
+            ("owned", [false, false, true]),
+            ("skc_v6_daddr", [false, false, false]),
+        ] {
+            let blob = without(name);
+            let layout = Layout::resolve(&Btf::parse(&blob).unwrap());
+            for (found, wanted) in [
+                (&layout.common, common),
+                (&layout.send, send),
+                (&layout.wire, wire),
+            ] {
+                let text = found.as_ref().map(ToString::to_string);
+                let named = text.as_ref().is_some_and(|text| text.contains(name));
+                assert_eq!(named, wanted, "{name}: {text:?}");
+                assert_eq!(text.is_some(), wanted, "{name}: {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_some_kernels_lack_is_not_done_without_if_the_blob_is_damaged() {
+        let mut blob = without("skc_v6_daddr");
+        blob.pop();
+        let layout = Layout::resolve(&Btf::parse(&blob).unwrap());
+        let reason = layout.common.expect("IPv6 may be lost").to_string();
+        assert!(
+            reason.contains("skc_v6_daddr") && reason.contains("truncated"),
+            "{reason}"
+        );
+    }
+
     #[test]
     fn running_kernel_has_every_member_that_is_needed() {
         let blob = std::fs::read("/sys/kernel/btf/vmlinux").expect("this kernel has BTF");
         let layout = Layout::resolve(&Btf::parse(&blob).unwrap());
-        assert_eq!(
-            (layout.common, layout.send, layout.wire),
-            (None, None, None)
-        );
-        let global = |name| {
-            layout
-                .globals
-                .iter()
-                .find(|(found, _)| *found == name)
-                .unwrap()
-                .1
-        };
+        for missing in [&layout.common, &layout.send, &layout.wire] {
+            assert_eq!(*missing, None);
+        }
+        for walk in [
+            "DENTRY_NAME",
+            "KERNFS_NAME",
+            "PID_NUMBERS_NS",
+            "MNT_NS_INUM",
+        ] {
+            assert_ne!(layout.get(walk), Some(ABSENT), "{walk}");
+        }
+        let global = |name| layout.get(name).unwrap();
         assert_eq!(global("SKC_DADDR"), 0);
         assert_eq!(global("SKC_DPORT"), 12);
         assert_eq!(global("SKC_FAMILY"), 16);

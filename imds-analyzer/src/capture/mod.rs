@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows HTTP. The types are what the rest of the pipeline reads.
 //! [`backend`] chooses and starts a way to capture, [`layout`] tells the eBPF
-//! programs about this kernel (from its [`btf`]), [`programs`] loads and attaches
+//! programs about this kernel (from its [`btf`], which [`kernel_types`] finds), [`programs`] loads and attaches
 //! them, [`ring`] decodes what they report and [`loss`] what they could not.
 
 pub mod args;
@@ -10,6 +10,7 @@ pub mod backend;
 pub mod btf;
 pub mod cgroup2;
 pub mod debug_log;
+pub mod kernel_types;
 pub mod layout;
 pub mod loss;
 pub mod privilege;
@@ -28,7 +29,7 @@ pub struct StreamId {
 }
 
 /// Where a stream goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// Address; IPv4-mapped IPv6 addresses are given as IPv4.
     pub ip: IpAddr,
@@ -45,6 +46,8 @@ pub struct Task {
     pub tid: u32,
     /// Start of the process, nanoseconds on the boot-time clock.
     pub start_boottime_ns: u64,
+    /// How often the process, and those it was forked from, executed a program.
+    pub exec_id: u64,
     /// Effective user id.
     pub uid: u32,
     /// Effective group id.
@@ -62,10 +65,56 @@ pub struct Ancestor {
     pub tgid: u32,
     /// Start of the process, nanoseconds on the boot-time clock.
     pub start_boottime_ns: u64,
+    /// How often the process, and those it was forked from, executed a program.
+    pub exec_id: u64,
+    /// Its executable; `None` for a kernel thread.
+    pub file: Option<FileId>,
     /// Effective user id.
     pub uid: u32,
     /// Name of the process, at most 15 bytes, any bytes.
     pub name: Vec<u8>,
+}
+
+/// What tells a file from every other, as stat(2) gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    /// Device of the file system.
+    pub device: u64,
+    /// Inode.
+    pub inode: u64,
+}
+
+/// What a process runs, and where it runs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// Its executable; `None` for a kernel thread.
+    pub file: Option<FileId>,
+    /// Path of the executable from the root of its mount namespace; `None` if it was
+    /// not to be had. Of an executable that only ever was in memory its name.
+    pub path: Option<Vec<u8>>,
+    /// The executable has no place in a file system (memfd).
+    pub in_memory: bool,
+    /// The executable's directory entry is gone.
+    pub deleted: bool,
+    /// Path of its cgroup in the unified hierarchy; `None` if it was not to be had.
+    pub cgroup: Option<Vec<u8>>,
+    /// Id of that cgroup, which is the inode of its directory; 0 if unknown.
+    pub cgroup_id: u64,
+    /// Its namespaces.
+    pub namespaces: Namespaces,
+    /// Process id in its own PID namespace; 0 if unknown.
+    pub ns_tgid: u32,
+}
+
+/// Inodes of the namespaces of a process; 0 if unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// PID namespace.
+    pub pid: u32,
+    /// Mount namespace.
+    pub mount: u32,
+    /// Network namespace, which need not be that of the socket.
+    pub net: u32,
 }
 
 /// What a chunk holds for its range of the stream.
@@ -139,7 +188,8 @@ pub struct Chunk {
 pub enum Event {
     /// A task sent bytes.
     Chunk(Chunk),
-    /// The arguments of a task that connects or sends. Comes before its chunks.
+    /// The arguments of a task that connects or sends, before its chunks; or of one
+    /// that has executed a program.
     Arguments {
         /// Whose they are.
         task: Task,
@@ -147,6 +197,18 @@ pub enum Event {
         args: Vec<Vec<u8>>,
         /// There was more than is taken; the last argument may be cut.
         truncated: bool,
+        /// It has executed a program, and may never send.
+        at_exec: bool,
+    },
+    /// The program of a task that connects or sends, before its chunks; or of one that
+    /// has executed it.
+    Program {
+        /// Whose it is.
+        task: Task,
+        /// The program.
+        program: Program,
+        /// It has executed the program, and may never send.
+        at_exec: bool,
     },
     /// The ancestors of a task that connects or sends. Comes before its chunks.
     Ancestors {

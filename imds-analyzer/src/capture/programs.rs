@@ -10,7 +10,7 @@ use aya::{
         ProgramError, RawTracePoint,
     },
 };
-use imds_analyzer_common::destination::DestinationKey;
+use imds_analyzer_common::destination::{DestinationKey, other_port_bits};
 
 use crate::diagnostics::chain;
 
@@ -116,8 +116,8 @@ impl Programs {
     /// If the kernel refuses the object or a map.
     pub fn load(settings: &Settings, layout: &Layout, wire: bool) -> Result<Self, ProgramsError> {
         let mut globals = layout.globals.clone();
-        let port = common_port(&settings.destinations);
-        globals.push(("WATCHED_PORT", port));
+        let ports = settings.destinations.iter().map(|key| key.port as u16);
+        globals.push(("OTHER_PORT_BITS", other_port_bits(ports)));
         globals.push(("WATCHED_NETNS", settings.netns.unwrap_or(0)));
         globals.push(("WIRE_HOOKED", u32::from(wire)));
         let log_level = if settings.debug {
@@ -240,6 +240,14 @@ impl Programs {
         })
     }
 
+    /// Attaches the raw tracepoint at which processes tell what they execute.
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    pub fn attach_exec(&mut self) -> Result<(), ProgramsError> {
+        self.attach_tracepoint("sched_process_exec")
+    }
+
     /// Takes the ring buffer.
     ///
     /// # Errors
@@ -308,14 +316,6 @@ impl Programs {
             let instructions = info.verified_instruction_count();
             tracing::debug!(program = name, instructions, "program accepted");
         }
-    }
-}
-
-/// The port that all destinations share, or 0.
-fn common_port(destinations: &[DestinationKey]) -> u32 {
-    match destinations {
-        [first, rest @ ..] if rest.iter().all(|other| other.port == first.port) => first.port,
-        _ => 0,
     }
 }
 

@@ -4,14 +4,17 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use aya::maps::{MapData, RingBuf};
 use imds_analyzer_common::record::{
-    AncestorFacts, FLAG_MID_STREAM, FLAG_MORE_ANCESTORS, FLAG_POSITION_UNCERTAIN, KIND_ANCESTORS,
-    KIND_ARGS, KIND_CHUNK, KIND_CLOSED, MISSING_NOTHING, MISSING_OVERSIZED, MISSING_UNREADABLE,
-    MISSING_UNSUPPORTED, RecordHeader, TaskFacts,
+    AncestorFacts, FLAG_AT_EXEC, FLAG_MID_STREAM, FLAG_MORE_ANCESTORS, FLAG_POSITION_UNCERTAIN,
+    KIND_ANCESTORS, KIND_ARGS, KIND_CHUNK, KIND_CLOSED, KIND_PROGRAM, MISSING_NOTHING,
+    MISSING_OVERSIZED, MISSING_UNREADABLE, MISSING_UNSUPPORTED, Names, PATH_IS_MOUNT,
+    PROGRAM_CGROUP_WHOLE, PROGRAM_DELETED, PROGRAM_DETACHED, PROGRAM_PATH_WHOLE, ProgramFacts,
+    RecordHeader, TaskFacts,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
-    Ancestor, Chunk, Destination, Event, MissingCause, Payload, StreamId, Task, args::split_args,
+    Ancestor, Chunk, Destination, Event, FileId, MissingCause, Namespaces, Payload, Program,
+    StreamId, Task, args::split_args,
 };
 
 /// Records that are handled before other work gets a turn.
@@ -105,12 +108,19 @@ fn decode(record: &[u8]) -> Option<Event> {
             task: decode_task(&header.task),
             args: split_args(payload),
             truncated: header.length > header.captured,
+            at_exec: header.flags & FLAG_AT_EXEC != 0,
         }),
         // Not readable at that moment: /proc may still tell.
         KIND_ARGS => Some(Event::Arguments {
             task: decode_task(&header.task),
             args: Vec::new(),
             truncated: false,
+            at_exec: header.flags & FLAG_AT_EXEC != 0,
+        }),
+        KIND_PROGRAM => Some(Event::Program {
+            task: decode_task(&header.task),
+            program: decode_program(payload)?,
+            at_exec: header.flags & FLAG_AT_EXEC != 0,
         }),
         KIND_ANCESTORS => Some(Event::Ancestors {
             task: decode_task(&header.task),
@@ -148,6 +158,7 @@ fn decode_task(facts: &TaskFacts) -> Task {
         tgid: facts.tgid,
         tid: facts.tid,
         start_boottime_ns: facts.start_boottime_ns,
+        exec_id: facts.exec_id,
         uid: facts.uid,
         gid: facts.gid,
         thread_name: until_nul(&facts.thread_name),
@@ -159,9 +170,65 @@ fn decode_ancestor(facts: AncestorFacts) -> Ancestor {
     Ancestor {
         tgid: facts.tgid,
         start_boottime_ns: facts.start_boottime_ns,
+        exec_id: facts.exec_id,
+        file: file_id(facts.device, facts.inode),
         uid: facts.uid,
         name: until_nul(&facts.name),
     }
+}
+
+fn decode_program(payload: &[u8]) -> Option<Program> {
+    let (facts, path, cgroup) = ProgramFacts::decode(payload)?;
+    let is = |flag| facts.flags & flag != 0;
+    let path = if is(PROGRAM_DETACHED) || is(PROGRAM_PATH_WHOLE) {
+        join(path)
+    } else {
+        None
+    };
+    let cgroup = if is(PROGRAM_CGROUP_WHOLE) {
+        join(cgroup)
+    } else {
+        None
+    };
+    Some(Program {
+        file: file_id(facts.device, facts.inode),
+        path,
+        in_memory: is(PROGRAM_DETACHED),
+        deleted: is(PROGRAM_DELETED),
+        cgroup,
+        cgroup_id: facts.cgroup_id,
+        namespaces: Namespaces {
+            pid: facts.pid_ns,
+            mount: facts.mount_ns,
+            net: facts.net_ns,
+        },
+        ns_tgid: facts.ns_tgid,
+    })
+}
+
+/// An absolute path of names that come the deepest first, mounts among them. `None` if
+/// one of them is not known.
+fn join(names: Names<'_>) -> Option<Vec<u8>> {
+    let mut path = Vec::new();
+    for name in names.iter().rev() {
+        let name = name?;
+        if name != [PATH_IS_MOUNT] {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    Some(path)
+}
+
+/// A device as the kernel writes it: 20 bits of minor number (include/linux/kdev_t.h).
+fn file_id(device: u32, inode: u64) -> Option<FileId> {
+    (inode != 0).then(|| FileId {
+        device: rustix::fs::makedev(device >> 20, device & 0x000f_ffff),
+        inode,
+    })
 }
 
 fn until_nul(name: &[u8]) -> Vec<u8> {
@@ -177,7 +244,10 @@ fn decode_address(address: [u8; 16]) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use imds_analyzer_common::{destination::DestinationKey, record::HEADER_LEN};
+    use imds_analyzer_common::{
+        destination::DestinationKey,
+        record::{CGROUP_NAME_LEN, HEADER_LEN, MAX_CGROUP, MAX_PATH, PATH_NAME_LEN, PROGRAM_LEN},
+    };
 
     use super::*;
 
@@ -202,7 +272,9 @@ mod tests {
             bytes.extend_from_slice(&word.to_ne_bytes());
         }
         bytes.extend_from_slice(&header.address);
-        bytes.extend_from_slice(&header.task.start_boottime_ns.to_ne_bytes());
+        for long in [header.task.start_boottime_ns, header.task.exec_id] {
+            bytes.extend_from_slice(&long.to_ne_bytes());
+        }
         for word in [
             header.task.tgid,
             header.task.tid,
@@ -235,6 +307,7 @@ mod tests {
             address: DestinationKey::v4([169, 254, 169, 254], 80).address,
             task: TaskFacts {
                 start_boottime_ns: 12,
+                exec_id: 17,
                 tgid: 13,
                 tid: 14,
                 uid: 15,
@@ -272,6 +345,105 @@ mod tests {
         };
         let cause = MissingCause::Unreadable;
         assert_eq!(chunk.payload, Payload::Missing { len: 5, cause });
+    }
+
+    /// A record of kind program as the kernel side lays it out.
+    fn program_record(flags: u32, path: &[&str], cgroup: &[&str]) -> Vec<u8> {
+        let mut payload = Vec::new();
+        for long in [99u64, 77] {
+            payload.extend_from_slice(&long.to_ne_bytes());
+        }
+        let counts = [path.len() as u32, cgroup.len() as u32];
+        for word in [8 << 20 | 1, 1, 2, 3, 42, flags].iter().chain(&counts) {
+            payload.extend_from_slice(&word.to_ne_bytes());
+        }
+        for (names, room, most) in [
+            (path, PATH_NAME_LEN, MAX_PATH),
+            (cgroup, CGROUP_NAME_LEN, MAX_CGROUP),
+        ] {
+            for index in 0..most {
+                let mut cell = vec![0xee; room];
+                if let Some(name) = names.get(index) {
+                    cell[..name.len()].copy_from_slice(name.as_bytes());
+                    cell[name.len()] = 0;
+                }
+                payload.extend_from_slice(&cell);
+            }
+        }
+        assert_eq!(payload.len(), PROGRAM_LEN);
+        let header = RecordHeader {
+            kind: KIND_PROGRAM,
+            length: PROGRAM_LEN as u32,
+            captured: PROGRAM_LEN as u32,
+            ..header()
+        };
+        record(&header, &payload, PROGRAM_LEN)
+    }
+
+    fn program_of(record: &[u8]) -> Program {
+        match decode(record) {
+            Some(Event::Program { program, .. }) => program,
+            other => panic!("not a program: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn path_is_put_together_across_mounts() {
+        let whole = PROGRAM_PATH_WHOLE | PROGRAM_CGROUP_WHOLE;
+        let program = program_of(&program_record(
+            whole,
+            &["curl", "bin", "/", "usr", "/"],
+            &["cron.service", "system.slice"],
+        ));
+        assert_eq!(program.path.unwrap(), b"/usr/bin/curl");
+        assert_eq!(program.cgroup.unwrap(), b"/system.slice/cron.service");
+        assert_eq!(
+            program.file,
+            Some(FileId {
+                device: rustix::fs::makedev(8, 1),
+                inode: 99
+            })
+        );
+        assert_eq!((program.ns_tgid, program.cgroup_id), (42, 77));
+    }
+
+    #[test]
+    fn path_that_was_not_walked_to_its_end_is_none() {
+        let program = program_of(&program_record(0, &["curl", "bin"], &["a"]));
+        assert_eq!((program.path, program.cgroup), (None, None));
+        let cut = "x".repeat(PATH_NAME_LEN - 1);
+        for name in ["", &cut] {
+            let flags = PROGRAM_PATH_WHOLE | PROGRAM_CGROUP_WHOLE;
+            let program = program_of(&program_record(flags, &[name, "bin", "/"], &["a", ""]));
+            assert_eq!((program.path, program.cgroup), (None, None), "{name}");
+        }
+    }
+
+    #[test]
+    fn process_in_the_root_cgroup_has_a_path() {
+        let program = program_of(&program_record(PROGRAM_CGROUP_WHOLE, &[], &[]));
+        assert_eq!(program.cgroup.unwrap(), b"/");
+    }
+
+    #[test]
+    fn executable_in_memory_is_marked() {
+        let flags = PROGRAM_DETACHED | PROGRAM_DELETED;
+        let program = program_of(&program_record(flags, &["memfd:payload"], &[]));
+        assert_eq!(program.path.unwrap(), b"/memfd:payload");
+        assert!(program.in_memory && program.deleted);
+    }
+
+    #[test]
+    fn program_with_more_names_than_room_is_refused() {
+        let good = program_record(PROGRAM_PATH_WHOLE, &["curl"], &["a"]);
+        for at in [HEADER_LEN + 40, HEADER_LEN + 44] {
+            let mut bad = good.clone();
+            bad[at..at + 4].copy_from_slice(&25u32.to_ne_bytes());
+            assert_eq!(decode(&bad), None);
+        }
+        for end in HEADER_LEN..good.len() {
+            assert_eq!(decode(&good[..end]), None, "cut at {end}");
+        }
     }
 
     #[test]

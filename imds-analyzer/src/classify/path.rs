@@ -62,6 +62,13 @@ pub(super) fn is_credentials(path: &[Vec<u8>]) -> bool {
         )
 }
 
+/// `/v2/credentials/ID` of the ECS agent ("Task IAM role", Amazon ECS Developer Guide),
+/// `/v1/credentials` of the EKS Pod Identity Agent.
+pub(super) fn is_container_credentials(path: &[Vec<u8>]) -> bool {
+    matches!(path, [version, credentials, ..]
+        if version.starts_with(b"v") && credentials == b"credentials")
+}
+
 /// `latest`, `1.0`, or a date such as `2021-03-23`.
 fn is_version(segment: &[u8]) -> bool {
     let date = || {

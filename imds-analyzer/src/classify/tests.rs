@@ -1,7 +1,14 @@
 use super::*;
 
 fn imds(head: &str) -> Imds {
-    classify(&RequestHead::parse(head.as_bytes()).expect("a head"))
+    classify_at(&Service::Imds, head)
+}
+
+fn classify_at(service: &Service, head: &str) -> Imds {
+    classify(
+        &RequestHead::parse(head.as_bytes()).expect("a head"),
+        service,
+    )
 }
 
 fn get(target: &str) -> Imds {
@@ -147,8 +154,40 @@ fn other_paths_hand_out_no_credentials() {
 
 #[test]
 fn unreadable_request_is_unknown_with_its_reason() {
-    let imds = unknown("bytes_missing");
+    let imds = unknown("bytes_missing", &Service::Imds);
     assert_eq!(imds.version, ImdsVersion::Unknown);
     assert_eq!((imds.operation, imds.credentials), (None, None));
     assert_eq!(imds.reason.as_deref(), Some("bytes_missing"));
+}
+
+#[test]
+fn other_services_are_neither_v1_nor_v2() {
+    let own = Service::from_name("own").unwrap();
+    for (service, path, credentials) in [
+        (Service::Ecs, "/v2/credentials/a-b-c", Some(true)),
+        (Service::Ecs, "/v2/./credentials//a-b-c?x=y", Some(true)),
+        (Service::Ecs, "/v4/abc/task", Some(false)),
+        (Service::Eks, "/v1/credentials", Some(true)),
+        (Service::Eks, "/latest/api/token", Some(false)),
+        (own, "/v1/credentials", None),
+    ] {
+        for (method, field) in [
+            ("GET", ""),
+            ("PUT", ""),
+            ("GET", "Authorization: T\r\n"),
+            ("GET", "X-aws-ec2-metadata-token: T\r\n"),
+        ] {
+            let imds = classify_at(
+                &service,
+                &format!("{method} {path} HTTP/1.1\r\n{field}\r\n"),
+            );
+            assert_eq!(imds.version, ImdsVersion::NotApplicable, "{service} {path}");
+            assert_eq!(imds.service, service.as_str());
+            assert_eq!((imds.operation, imds.reason), (None, None));
+            assert_eq!(imds.credentials, credentials, "{service} {path}");
+        }
+        let broken = unknown("bytes_missing", &service);
+        assert_eq!(broken.version, ImdsVersion::NotApplicable);
+        assert_eq!(broken.reason.as_deref(), Some("bytes_missing"));
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::Config;
+use super::{Config, destinations};
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +109,9 @@ fn known_keys() -> Vec<String> {
     if let Ok(table) = toml::Table::try_from(Config::default()) {
         walk(&table, "", &mut keys);
     }
+    // A list's default has no entry whose keys could be seen.
+    keys.push("destinations.".to_owned());
+    keys.extend(destinations::KEYS.map(|key| format!("destinations.{key}")));
     keys
 }
 
@@ -133,6 +136,13 @@ fn collect_unknown(
             DeValue::Table(inner) if known.contains(&as_table) => {
                 collect_unknown(inner, &as_table, known, unknown);
             }
+            DeValue::Array(items) if known.contains(&as_table) => {
+                for item in items {
+                    if let DeValue::Table(inner) = item.get_ref() {
+                        collect_unknown(inner, &as_table, known, unknown);
+                    }
+                }
+            }
             // A table where a value belongs and the reverse are errors of
             // type, which the TOML reader tells better.
             _ if known.contains(&key) || known.contains(&as_table) => {}
@@ -141,15 +151,23 @@ fn collect_unknown(
     }
 }
 
-/// The key whose name or value stands at `offset`.
+/// The key whose name or value stands at `offset`, with the entry of a list.
 fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
     table.iter().find_map(|(name, value)| {
         let inner = match value.get_ref() {
-            DeValue::Table(inner) => key_at(inner, offset),
+            DeValue::Table(inner) => key_at(inner, offset).map(|key| format!(".{key}")),
+            DeValue::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+                let key = match item.get_ref() {
+                    DeValue::Table(inner) => key_at(inner, offset).map(|key| format!(", {key}")),
+                    _ => None,
+                };
+                let key = key.or_else(|| item.span().contains(&offset).then(String::new))?;
+                Some(format!(" entry {}{key}", index + 1))
+            }),
             _ => None,
         };
         if let Some(inner) = inner {
-            return Some(format!("{}.{inner}", name.get_ref()));
+            return Some(format!("{}{inner}", name.get_ref()));
         }
         let here = name.span().contains(&offset) || value.span().contains(&offset);
         here.then(|| name.get_ref().to_string())

@@ -5,6 +5,7 @@
 //! one is an error, and so is a key nobody knows: a misspelt limit must not
 //! silently stay at its default.
 
+mod destinations;
 mod error;
 mod value;
 
@@ -15,8 +16,10 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::service::Watched;
+
 pub use error::ConfigError;
-pub use value::{HeartbeatInterval, Output, PackageLookup, RingBufferBytes, Witness};
+pub use value::{HeartbeatInterval, Output, RingBufferBytes, UnlessOff};
 
 /// The file that is read when none is named.
 pub const DEFAULT_PATH: &str = "/etc/imds-analyzer/imds-analyzer.toml";
@@ -24,7 +27,7 @@ pub const DEFAULT_PATH: &str = "/etc/imds-analyzer/imds-analyzer.toml";
 /// Everything the file can set. Empty strings mean "not set", so that every
 /// key has a default that can be written down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Config {
     /// How to hook into the kernel.
     pub backend: Backend,
@@ -35,14 +38,23 @@ pub struct Config {
     /// Capture only this network namespace: a path like `/run/netns/NAME`.
     #[serde(with = "value::empty_is_none")]
     pub netns: Option<PathBuf>,
+    /// Type information of the running kernel, if not where the kernel gives it.
+    #[serde(with = "value::empty_is_none")]
+    pub btf: Option<PathBuf>,
+    /// What is watched: IMDS, and what the file adds.
+    #[serde(with = "destinations")]
+    pub destinations: Watched,
     /// Whether to watch the wire (`cgroup_skb/egress`) beside fentry and kprobe.
-    pub witness: Witness,
+    pub witness: UnlessOff,
+    /// Whether to remember what processes were started as (`sched_process_exec`), for
+    /// ancestors that are gone when a record is written.
+    pub exec_cache: UnlessOff,
     /// Seconds between two heartbeats.
     pub heartbeat_interval_s: HeartbeatInterval,
     /// Size of the ring buffer between kernel and user space, bytes.
     pub ring_buffer_bytes: RingBufferBytes,
     /// Whether to look for the package that owns a caller's executable.
-    pub package_lookup: PackageLookup,
+    pub package_lookup: UnlessOff,
     /// Bounds on memory.
     pub limits: Limits,
     /// A program of the owner's that says more of callers.
@@ -86,7 +98,7 @@ pub enum Format {
 
 /// Bounds on what one host's traffic can make the analyzer hold in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Limits {
     /// Longest request head that is read, bytes. A longer one is a record
     /// with version `unknown`.
@@ -117,7 +129,7 @@ impl Default for Limits {
 
 /// A program of the owner's that gets a record and says more of its caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Enrich {
     /// The program, by its absolute path, and its arguments. Empty: none.
     #[serde(deserialize_with = "value::command")]
@@ -146,7 +158,7 @@ impl Default for Enrich {
 
 /// The host's name, set by hand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct HostOverride {
     /// `host.name` of the records.
     #[serde(with = "value::empty_is_none")]
@@ -155,7 +167,7 @@ pub struct HostOverride {
 
 /// The instance, set by hand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct CloudOverride {
     /// `cloud.instance_id` of the records.
     #[serde(with = "value::empty_is_none")]

@@ -65,6 +65,7 @@ fn every_key_is_read() {
         format = "aws"
         output = "/var/log/x.log"
         netns = "/run/netns/a"
+        btf = "/var/lib/vmlinux.btf"
         heartbeat_interval_s = 5
         ring_buffer_bytes = 65536
         package_lookup = false
@@ -90,6 +91,10 @@ fn every_key_is_read() {
     assert_eq!(config.format, Format::Aws);
     assert_eq!(config.output, Output::File("/var/log/x.log".into()));
     assert_eq!(config.netns.as_deref(), Some(Path::new("/run/netns/a")));
+    assert_eq!(
+        config.btf.as_deref(),
+        Some(Path::new("/var/lib/vmlinux.btf"))
+    );
     assert_eq!(config.heartbeat_interval_s.get(), 5);
     assert_eq!(config.ring_buffer_bytes.get(), 65_536);
     let limits = Limits {
@@ -158,13 +163,14 @@ fn the_first_of_two_unknown_keys_is_told() {
 fn wrong_type_is_named_with_place_and_key() {
     assert_eq!(
         refusal("[limits]\nmax_streams = \"many\"\n"),
-        "a.toml:2:15: limits.max_streams: invalid type: string \"many\", expected i64"
+        "a.toml:2:15: limits.max_streams: invalid type: string \"many\", expected a whole number"
     );
     let message = refusal("limits = 3\n");
     assert!(
-        message.starts_with("a.toml:1:10: limits: invalid type: integer"),
+        message.starts_with("a.toml:1:10: limits: invalid type: integer `3`, expected a table"),
         "{message}"
     );
+    assert!(refusal("limits = 3\n").ends_with("expected a table"));
 }
 
 #[test]
@@ -190,6 +196,14 @@ fn number_out_of_range_is_named_with_the_range() {
     assert_eq!(
         refusal("[limits]\nmax_head_bytes = 4294967296\n"),
         "a.toml:2:18: limits.max_head_bytes: 4294967296 is out of range: 16384 to 1048576 bytes"
+    );
+}
+
+#[test]
+fn empty_output_is_told_what_to_name() {
+    assert_eq!(
+        refusal("output = ''\n"),
+        "a.toml:1:10: output: an empty name is no file: name one, or `-` for standard output"
     );
 }
 

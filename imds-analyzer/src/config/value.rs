@@ -1,17 +1,16 @@
 //! Values that can't hold nonsense: each refuses what is out of range, so that
 //! the error points at the place in the file.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::de::{Deserializer, Error};
+use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// Where the records go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[serde(try_from = "String", into = "String")]
 pub enum Output {
     /// Standard output, `-`.
     #[default]
@@ -20,15 +19,22 @@ pub enum Output {
     File(PathBuf),
 }
 
-impl From<String> for Output {
-    fn from(text: String) -> Self {
-        if text == "-" {
-            Self::Stdout
-        } else {
-            Self::File(text.into())
+impl TryFrom<String> for Output {
+    type Error = EmptyOutput;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "" => Err(EmptyOutput),
+            "-" => Ok(Self::Stdout),
+            _ => Ok(Self::File(text.into())),
         }
     }
 }
+
+/// No name of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an empty name is no file: name one, or `-` for standard output")]
+pub struct EmptyOutput;
 
 impl From<Output> for String {
     fn from(output: Output) -> Self {
@@ -37,10 +43,10 @@ impl From<Output> for String {
 }
 
 impl FromStr for Output {
-    type Err = Infallible;
+    type Err = EmptyOutput;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(text.to_owned().into())
+        text.to_owned().try_into()
     }
 }
 
@@ -55,7 +61,7 @@ impl fmt::Display for Output {
 
 /// Seconds between two heartbeats, 1 to 86,400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "i64", into = "u32")]
+#[serde(try_from = "Integer", into = "u32")]
 pub struct HeartbeatInterval(u32);
 
 impl HeartbeatInterval {
@@ -71,10 +77,10 @@ impl Default for HeartbeatInterval {
     }
 }
 
-impl TryFrom<i64> for HeartbeatInterval {
+impl TryFrom<Integer> for HeartbeatInterval {
     type Error = String;
 
-    fn try_from(seconds: i64) -> Result<Self, Self::Error> {
+    fn try_from(Integer(seconds): Integer) -> Result<Self, Self::Error> {
         in_range(seconds, 1, 86_400, "seconds").map(Self)
     }
 }
@@ -90,7 +96,7 @@ impl From<HeartbeatInterval> for u32 {
 /// It is resident twice over, because the kernel maps the data pages twice in
 /// a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "i64", into = "u32")]
+#[serde(try_from = "Integer", into = "u32")]
 pub struct RingBufferBytes(u32);
 
 impl RingBufferBytes {
@@ -108,10 +114,10 @@ impl Default for RingBufferBytes {
     }
 }
 
-impl TryFrom<i64> for RingBufferBytes {
+impl TryFrom<Integer> for RingBufferBytes {
     type Error = String;
 
-    fn try_from(bytes: i64) -> Result<Self, Self::Error> {
+    fn try_from(Integer(bytes): Integer) -> Result<Self, Self::Error> {
         let page = u32::try_from(rustix::param::page_size()).unwrap_or(1 << 16);
         match in_range(bytes, page, Self::MAX, "bytes")? {
             bytes if bytes.is_power_of_two() => Ok(Self(bytes)),
@@ -129,6 +135,30 @@ impl From<RingBufferBytes> for u32 {
     }
 }
 
+/// A whole number, of which errors say that and not how wide it is here.
+#[derive(Clone, Copy)]
+pub(super) struct Integer(pub(super) i64);
+
+impl<'de> Deserialize<'de> for Integer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+
+        impl Visitor<'_> for Whole {
+            type Value = Integer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Integer, E> {
+                Ok(Integer(number))
+            }
+        }
+
+        deserializer.deserialize_i64(Whole)
+    }
+}
+
 fn in_range(value: i64, min: u32, max: u32, unit: &str) -> Result<u32, String> {
     u32::try_from(value)
         .ok()
@@ -142,7 +172,7 @@ fn bounded<'de, D: Deserializer<'de>>(
     max: u32,
     unit: &str,
 ) -> Result<u32, D::Error> {
-    let value = i64::deserialize(deserializer)?;
+    let Integer(value) = Integer::deserialize(deserializer)?;
     in_range(value, min, max, unit).map_err(D::Error::custom)
 }
 
@@ -236,37 +266,19 @@ pub(super) mod empty_is_none {
     }
 }
 
-/// Whether to watch the wire beside a send hook; it is, unless switched off.
+/// Something that is done unless it is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Witness(bool);
+pub struct UnlessOff(bool);
 
-impl Witness {
-    /// Whether to watch it.
+impl UnlessOff {
+    /// Whether to do it.
     pub fn get(self) -> bool {
         self.0
     }
 }
 
-impl Default for Witness {
-    fn default() -> Self {
-        Self(true)
-    }
-}
-
-/// Whether to look for packages; it is done, unless switched off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PackageLookup(bool);
-
-impl PackageLookup {
-    /// Whether to look.
-    pub fn get(self) -> bool {
-        self.0
-    }
-}
-
-impl Default for PackageLookup {
+impl Default for UnlessOff {
     fn default() -> Self {
         Self(true)
     }

@@ -65,6 +65,7 @@ impl Question {
             None => None,
         };
         if packages
+            && process.executable_state.is_none()
             && let (Some(path), Some(file)) = (&process.executable, process.executable_file)
             && is_plain(path)
         {
@@ -109,7 +110,7 @@ impl Question {
 
 /// Whether a path is what the file system has: nothing escaped, replaced or cut.
 fn is_plain(path: &str) -> bool {
-    path.starts_with('/') && !path.contains(['\\', '…', '[']) && !path.ends_with(" (deleted)")
+    path.starts_with('/') && !path.contains(['\\', '…', '['])
 }
 
 impl Found {

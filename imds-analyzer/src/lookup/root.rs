@@ -105,7 +105,7 @@ impl Root {
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let file = fs::statx(&found, "", flags, StatxFlags::INO).ok()?;
         Some(FileId {
-            device: (file.stx_dev_major, file.stx_dev_minor),
+            device: fs::makedev(file.stx_dev_major, file.stx_dev_minor),
             inode: file.stx_ino,
         })
     }

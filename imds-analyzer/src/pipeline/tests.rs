@@ -1,6 +1,7 @@
 //! Events of the kernel side in, events of the log out.
 
 mod secrets;
+mod services;
 
 use std::sync::Arc;
 
@@ -103,6 +104,7 @@ fn task() -> Task {
         tgid: 7,
         tid: 8,
         start_boottime_ns: 3_000_000_000,
+        exec_id: 1,
         uid: 1000,
         gid: 1000,
         thread_name: b"worker".to_vec(),
@@ -389,10 +391,13 @@ fn sender_is_told_with_what_the_kernel_side_said_of_it() {
         task: task(),
         args: vec![b"curl".to_vec(), b"-s".to_vec()],
         truncated: false,
+        at_exec: false,
     });
     let ancestors = [(5, "backup.sh"), (1, "systemd")].map(|(tgid, name)| Ancestor {
         tgid,
         start_boottime_ns: 1,
+        exec_id: 1,
+        file: None,
         uid: 0,
         name: name.into(),
     });

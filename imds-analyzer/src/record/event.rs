@@ -138,6 +138,8 @@ pub struct RequestCounters {
     pub v2: u64,
     /// Not read whole.
     pub unknown: u64,
+    /// To other services than IMDS.
+    pub not_applicable: u64,
 }
 
 /// What reassembly did.

@@ -30,6 +30,9 @@ pub enum ImdsVersion {
     V2,
     /// The request could not be read whole; `reason` says why.
     Unknown,
+    /// It went to another service than IMDS, which has no versions.
+    #[serde(rename = "not_applicable")]
+    NotApplicable,
 }
 
 /// What the request asked for.
@@ -45,17 +48,19 @@ pub enum Operation {
 /// Classification of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Imds {
-    /// v1, v2 or unknown.
+    /// v1, v2 or unknown; of another service than IMDS always not applicable.
     pub version: ImdsVersion,
-    /// Metadata or token; absent if unknown.
+    /// Metadata or token; absent if unknown, and of another service than IMDS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
     /// Why the version is unknown, or what is odd about the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Whether the target hands out role credentials.
+    /// Whether the target hands out role credentials; absent if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<bool>,
+    /// Name of the service at the destination: `imds`, `ecs`, `eks`, or as configured.
+    pub service: String,
 }
 
 /// The request itself, redacted.
@@ -88,6 +93,27 @@ pub struct User {
     pub name: Option<String>,
 }
 
+/// What is special about an executable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutableState {
+    /// Its file has no name any more: it was replaced (an upgrade) or removed.
+    Deleted,
+    /// It never was in a file system (memfd_create(2)).
+    Memfd,
+}
+
+/// Inodes of a process's namespaces, as `ls -l /proc/PID/ns` shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Namespaces {
+    /// PID namespace.
+    pub pid: u32,
+    /// Mount namespace.
+    pub mount: u32,
+    /// Network namespace; the socket's may be another, see [`Capture::netns`].
+    pub net: u32,
+}
+
 /// The process that sent a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Process {
@@ -106,6 +132,9 @@ pub struct Process {
     /// Path of the executable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executable: Option<String>,
+    /// What is special about the executable, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executable_state: Option<ExecutableState>,
     /// Which file that is. Not a part of the record: lookups need it, because in
     /// another mount namespace a path can lead to any file.
     #[serde(skip)]
@@ -139,6 +168,15 @@ pub struct Process {
     /// Login session, cron or at job, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
+    /// Path of its cgroup in the unified hierarchy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// Process id in its own PID namespace, if that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespaced_pid: Option<u32>,
+    /// Its namespaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Namespaces>,
     /// The process was gone before `/proc` could be read: only what the kernel
     /// gave at the hook is known.
     pub exited: bool,
@@ -151,6 +189,9 @@ pub struct Ancestor {
     pub pid: u32,
     /// Name (`comm`).
     pub name: String,
+    /// User it ran as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
     /// Path of the executable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executable: Option<String>,

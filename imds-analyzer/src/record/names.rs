@@ -114,8 +114,8 @@ pub struct Client {
 /// Which file an executable is, whatever its path says today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
-    /// Device as `stat(2)` gives it, major and minor.
-    pub device: (u32, u32),
+    /// Device of its file system, as stat(2) gives it.
+    pub device: u64,
     /// Inode.
     pub inode: u64,
 }

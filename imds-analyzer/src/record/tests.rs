@@ -23,7 +23,9 @@ fn line(origin: &Origin, event: &Event) -> Value {
 
 /// Every event with everything and with nothing that may be absent.
 fn lines() -> Vec<Value> {
-    let full = fixture::full();
+    let mut full = fixture::full();
+    let other = Box::new(fixture::other_service_request());
+    full.push(Event::ImdsRequest(other));
     let bare = fixture::bare();
     let origin = fixture::origin();
     let with = full.iter().map(|event| line(&origin, event));
@@ -95,6 +97,38 @@ fn schema_refuses_a_record_without_its_envelope() {
         let accepted = accepted_after(|object| object.remove(key).is_some());
         assert_eq!(accepted, Vec::<String>::new(), "{key}");
     }
+}
+
+#[test]
+fn schema_refuses_a_version_of_a_service_that_has_none() {
+    let validator = validator();
+    let validity = |service: &str, version: &str, operation: Option<&str>| {
+        let mut request = fixture::other_service_request();
+        request.imds.service = service.to_owned();
+        let mut line = line(&Origin::default(), &Event::ImdsRequest(Box::new(request)));
+        line["imds"]["version"] = version.into();
+        if let Some(operation) = operation {
+            line["imds"]["operation"] = operation.into();
+        }
+        validator.is_valid(&line)
+    };
+    for version in ["v1", "v2", "unknown"] {
+        assert!(validity("imds", version, Some("metadata")), "{version}");
+        assert!(!validity("ecs", version, None), "{version}");
+    }
+    assert!(validity("ecs", "not_applicable", None));
+    assert!(!validity("ecs", "not_applicable", Some("metadata")));
+    assert!(!validity("imds", "not_applicable", None));
+    assert!(!validity("No Name", "not_applicable", None));
+}
+
+/// A log from before there was `imds.service` is of IMDS alone.
+#[test]
+fn schema_accepts_a_record_without_the_service() {
+    let origin = Origin::default();
+    let mut line = line(&origin, &Event::ImdsRequest(Box::new(fixture::request())));
+    line["imds"].as_object_mut().unwrap().remove("service");
+    assert!(validator().is_valid(&line));
 }
 
 #[test]

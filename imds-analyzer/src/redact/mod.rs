@@ -12,7 +12,8 @@
 //! - its place: the password of a URL or of `user:password` options, the option
 //!   of a program that takes a password (`words`);
 //! - its shape: tokens with known prefixes, PEM blocks, long random-looking
-//!   strings (`shapes`). Access key ids are no secrets by themselves and are
+//!   strings (`shapes`); ids in paths that whoever knows them may use
+//!   (`capabilities`). Access key ids are no secrets by themselves and are
 //!   replaced all the same: nobody needs them to find a caller.
 //!
 //! In a script, `$NAME` and `$(…)` are left, as they hold nothing yet. When in
@@ -26,6 +27,7 @@
 //! secret. Time is linear in what is looked at, and no more of an argument is
 //! looked at than could be shown, with room for what replaced text hides.
 
+mod capabilities;
 mod escape;
 mod names;
 mod pairs;
@@ -111,6 +113,7 @@ fn secrets(args: &[&[u8]]) -> Vec<Spans> {
             let mut spans = Spans::new();
             pairs::find(arg, &mut spans);
             shapes::find(arg, &mut spans);
+            capabilities::find(arg, &mut spans);
             spans
         })
         .collect();

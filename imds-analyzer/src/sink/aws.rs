@@ -75,6 +75,11 @@ fn push_request(line: &mut String, request: &Request) {
     match request.imds.version {
         ImdsVersion::V1 => line.push_str("[WARNING] IMDSv1(!) "),
         ImdsVersion::V2 => line.push_str("[INFO] IMDSv2 "),
+        ImdsVersion::NotApplicable => {
+            line.push_str("[INFO] service:");
+            push_escaped(line, &request.imds.service);
+            line.push(' ');
+        }
         ImdsVersion::Unknown => {
             line.push_str("[ERROR] {MISSING PAYLOAD} IMDS(unknown:");
             push_escaped(line, request.imds.reason.as_deref().unwrap_or(""));

@@ -21,11 +21,13 @@ pub(crate) fn request() -> Request {
     let ancestor = |pid, name: &str, command_line: &str| Ancestor {
         pid,
         name: name.to_owned(),
+        user: Some(User { id: 0, name: None }),
         executable: Some(format!("/usr/bin/{name}")),
         command_line: Some(command_line.to_owned()),
     };
     Request {
         imds: Imds {
+            service: "imds".to_owned(),
             version: ImdsVersion::V1,
             operation: Some(Operation::Metadata),
             reason: Some("no_token".to_owned()),
@@ -49,6 +51,7 @@ pub(crate) fn request() -> Request {
             name: "curl".to_owned(),
             thread_name: Some("worker".to_owned()),
             executable: Some("/usr/bin/curl".to_owned()),
+            executable_state: Some(ExecutableState::Deleted),
             executable_file: None,
             package: Some(Package {
                 name: "curl".to_owned(),
@@ -92,6 +95,13 @@ pub(crate) fn request() -> Request {
                     name: Some("ada".to_owned()),
                 }),
             }),
+            cgroup: Some("/system.slice/backup.service".to_owned()),
+            namespaced_pid: Some(7),
+            namespaces: Some(Namespaces {
+                pid: 4_026_531_836,
+                mount: 4_026_531_841,
+                net: 4_026_531_840,
+            }),
             exited: true,
         }),
         destination: Destination {
@@ -121,6 +131,7 @@ pub(crate) fn bare_request() -> Request {
     let full = request();
     Request {
         imds: Imds {
+            service: "imds".to_owned(),
             version: ImdsVersion::Unknown,
             operation: None,
             reason: None,
@@ -131,6 +142,7 @@ pub(crate) fn bare_request() -> Request {
             start_time: None,
             thread_name: None,
             executable: None,
+            executable_state: None,
             args: None,
             user: User {
                 id: 1000,
@@ -144,6 +156,9 @@ pub(crate) fn bare_request() -> Request {
             systemd_user_unit: None,
             systemd_slice: None,
             session: None,
+            cgroup: None,
+            namespaced_pid: None,
+            namespaces: None,
             ..full.process.expect("the full record has one")
         }),
         destination: Destination {
@@ -164,6 +179,7 @@ fn counters() -> Counters {
             v1: 12,
             v2: 30,
             unknown: 1,
+            not_applicable: 2,
         },
         chunks: 50,
         bytes: 4_800,
@@ -175,6 +191,30 @@ fn counters() -> Counters {
         },
         suppressed: 5,
         lost: [("ring_full".into(), 7)].into(),
+    }
+}
+
+/// A call to another service.
+pub(crate) fn other_service_request() -> Request {
+    let full = request();
+    Request {
+        imds: Imds {
+            service: "ecs".to_owned(),
+            version: ImdsVersion::NotApplicable,
+            operation: None,
+            reason: None,
+            credentials: Some(true),
+        },
+        http: Http {
+            path: Some("/v2/credentials/[REDACTED]".to_owned()),
+            host: Some("169.254.170.2".to_owned()),
+            ..full.http
+        },
+        destination: Destination {
+            ip: "169.254.170.2".parse().unwrap(),
+            port: 80,
+        },
+        ..full
     }
 }
 

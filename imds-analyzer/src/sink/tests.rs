@@ -101,6 +101,7 @@ fn all(text: &str) -> Request {
             name: Some(own()),
         }),
     });
+    process.cgroup = Some(own());
     for ancestor in &mut request.ancestors {
         ancestor.name = own();
         ancestor.executable = Some(own());
@@ -121,13 +122,15 @@ fn json_fields_stand_in_the_order_of_the_contract() {
         "\"boot_id\":",
         "\"host\":{\"name\":\"ip-10-0-0-1\"}",
         "\"cloud\":{\"instance_id\":\"i-0123456789abcdef0\",\"region\":\"eu-central-1\"}",
-        "\"imds\":{\"version\":\"v1\",\"operation\":\"metadata\",\"reason\":\"no_token\",\"credentials\":true}",
+        "\"imds\":{\"version\":\"v1\",\"operation\":\"metadata\",\"reason\":\"no_token\",\"credentials\":true,\"service\":\"imds\"}",
         "\"http\":{\"method\":\"GET\",\"path\":",
         "\"lineage\":\"curl < bash < systemd\"",
         "\"process\":{\"pid\":3109,\"tid\":3110,\"start_time\":",
         "\"user\":{\"id\":0,\"name\":\"root\"},\"container\":{",
         "\"systemd_unit\":\"backup.service\",\"systemd_user_unit\":",
-        "\"exited\":true}",
+        "\"session\":{\"kind\":\"cron\"",
+        "\"cgroup\":",
+        "\"namespaces\":{\"pid\":4026531836,\"mount\":4026531841,\"net\":4026531840},\"exited\":true}",
         "\"destination\":{\"ip\":\"169.254.169.254\",\"port\":80}",
         "\"capture\":{\"backend\":\"fentry\",\"netns\":4026531840,\"bytes\":96,\"truncated\":false}",
         "\"ancestors\":[{\"pid\":3010,",
@@ -216,6 +219,17 @@ fn text_of_a_request_that_was_not_read_says_so() {
 }
 
 #[test]
+fn text_of_another_service_begins_with_its_name() {
+    assert_eq!(
+        text(other_service_request()),
+        "2026-11-22 04:32:51.949Z  ecs      GET /v2/credentials/[REDACTED]  curl < bash < systemd  \
+         pid=3109 user=root unit=backup.service cron=ada package=curl \
+         pod=shop/web-0 task=web:7 container=docker:web \
+         to=169.254.170.2:80 credentials exited\n"
+    );
+}
+
+#[test]
 fn text_value_with_blanks_is_quoted() {
     let mut request = request();
     let process = request.process.as_mut().expect("the fixture has one");
@@ -279,6 +293,16 @@ fn aws_unknown_is_an_error_and_never_v1() {
         "[2026-11-22 04:32:51,949] [ERROR] {MISSING PAYLOAD} IMDS(unknown:head_too_long) \
          (pid:3109:curl argv:) Req details: \n"
     );
+}
+
+#[test]
+fn aws_line_of_another_service_is_of_no_version() {
+    let line = aws(other_service_request());
+    assert!(
+        line.starts_with("[2026-11-22 04:32:51,949] [INFO] service:ecs (pid:3109:curl argv:"),
+        "{line}"
+    );
+    assert!(!line.contains("IMDS"), "{line}");
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(super) fn line(record: &Record<'_>, colour: bool) -> String {
             ImdsVersion::V1 => ("IMDSv1!", RED),
             ImdsVersion::V2 => ("IMDSv2 ", ""),
             ImdsVersion::Unknown => ("IMDS?  ", YELLOW),
+            // Its name is one that the owner of this host wrote down, or ours.
+            ImdsVersion::NotApplicable => (request.imds.service.as_str(), ""),
         },
         Event::AnalyzerStarted(_) => ("started", DIM),
         Event::AnalyzerStopped(_) => ("stopped", DIM),
@@ -39,7 +41,7 @@ pub(super) fn line(record: &Record<'_>, colour: bool) -> String {
         ("", "")
     };
     let mut line = format!(
-        "{}  {paint}{label}{reset}  ",
+        "{}  {paint}{label:<7}{reset}  ",
         clock::utc_short(record.timestamp)
     );
     match record.event {

@@ -322,7 +322,8 @@ fn one_damaged_byte_never_turns_v2_into_v1() {
             bench.reassembler.close(STREAM, 0, &mut bench.out);
             for head in whole_heads(&bench.out) {
                 let head = crate::http::RequestHead::parse(&head).unwrap();
-                let version = crate::classify::classify(&head).version;
+                let version =
+                    crate::classify::classify(&head, &crate::service::Service::Imds).version;
                 assert_eq!(version, ImdsVersion::V2, "byte {at} = {byte}");
             }
             assert_eq!(bench.out.len(), 1, "byte {at} = {byte}");

@@ -15,14 +15,26 @@ pub struct Sender {
     pub pid: u32,
     /// Thread, where a test looks at it.
     pub tid: Option<u32>,
+    /// The process's threads, one of which must have sent; empty where no test looks.
+    pub threads: Vec<u32>,
     /// Name of the process: its executable's file name, at most 15 bytes.
     pub name: String,
+    /// Path of its executable, where a test looks at it.
+    pub executable: Option<String>,
+    /// What is special about the executable, if anything is.
+    pub executable_state: Option<String>,
     /// Its arguments, where they hold nothing that may be redacted.
     pub args: Option<Vec<String>>,
+    /// It was started without any argument, not even its name.
+    pub may_lack_args: bool,
     /// Effective user.
     pub uid: u32,
+    /// The parent, where a test looks at it.
+    pub parent: Option<u32>,
     /// Processes that must be among the ancestors, in this order.
     pub above: Vec<u32>,
+    /// There are more ancestors than a record shows.
+    pub is_deep: bool,
     /// Waits until its records are there, so that `/proc` can't be too late.
     pub lingers: bool,
 }
@@ -36,6 +48,8 @@ pub enum Version {
     V2(Option<&'static str>),
     /// Unknown for one of these reasons; any, if none is named.
     Unknown(&'static [&'static str]),
+    /// None, because another service than IMDS has none.
+    NotApplicable,
     /// What could be either right or beyond an HTTP parser: right, or unknown
     /// with a reason, but never the wrong one.
     RightOrUnknown(Known),
@@ -235,6 +249,7 @@ fn check(expected: &Expected, record: &Request, differences: &mut Vec<Difference
     let right = match &expected.version {
         Version::V1 => record.version == "v1" && reason.is_none(),
         Version::V2(wanted) => record.version == "v2" && reason == *wanted,
+        Version::NotApplicable => record.version == "not_applicable" && reason.is_none(),
         Version::Unknown([]) => unknown_with_reason,
         Version::Unknown(reasons) => {
             record.version == "unknown" && reason.is_some_and(|reason| reasons.contains(&reason))
@@ -248,12 +263,14 @@ fn check(expected: &Expected, record: &Request, differences: &mut Vec<Difference
     if record.version != "unknown"
         && let (Some(method), Some(target)) = (&expected.method, &expected.target)
     {
-        let operation = if is_token_request(method, target) {
-            "token"
+        let operation = if expected.version == Version::NotApplicable {
+            None
+        } else if is_token_request(method, target) {
+            Some("token")
         } else {
-            "metadata"
+            Some("metadata")
         };
-        if record.operation.as_deref() != Some(operation) {
+        if record.operation.as_deref() != operation {
             wrong("operation", &operation, &record.operation);
         }
         let path = record.path.as_deref().unwrap_or_default();
@@ -275,20 +292,33 @@ fn check_sender(
     if sender.tid.is_some_and(|tid| tid != record.tid) {
         wrong("tid", &sender.tid, &record.tid);
     }
+    if !sender.threads.is_empty() && !sender.threads.contains(&record.tid) {
+        wrong("tid", &sender.threads, &record.tid);
+    }
     if record.name != sender.name {
         wrong("name", &sender.name, &record.name);
     }
     if record.uid != sender.uid {
         wrong("uid", &sender.uid, &record.uid);
     }
-    match (&sender.args, &record.args) {
-        (Some(wanted), Some(found)) if wanted != found => wrong("args", wanted, found),
-        // Absent means unknown, which is only right of a process that has gone.
-        (_, None) if sender.lingers => wrong("args", &sender.args, &record.args),
-        _ => {}
+    // The kernel side tells both: nobody is gone too early.
+    if (record.args.is_none() && !sender.may_lack_args)
+        || (sender.args.is_some() && sender.args != record.args)
+    {
+        wrong("args", &sender.args, &record.args);
+    }
+    if sender.executable.is_some() && sender.executable != record.executable {
+        wrong("executable", &sender.executable, &record.executable);
     }
     if sender.lingers && record.exited {
         wrong("exited", &false, &true);
+    }
+    if sender.executable_state != record.executable_state {
+        wrong(
+            "executable_state",
+            &sender.executable_state,
+            &record.executable_state,
+        );
     }
     let above: Vec<u32> = record.ancestors.iter().map(|one| one.pid).collect();
     let mut upwards = above.iter();
@@ -301,12 +331,24 @@ fn check_sender(
             wrong("command line above", &"some", &ancestor);
         }
     }
+    if sender.parent.is_some() && sender.parent.as_ref() != above.first() {
+        wrong("parent", &sender.parent, &above.first());
+    }
+    if sender.is_deep != record.ancestors_truncated {
+        wrong(
+            "ancestors_truncated",
+            &sender.is_deep,
+            &record.ancestors_truncated,
+        );
+    }
     // The suite is PID 1's child, or its grandchild, or it is lower still.
-    if above.last() != Some(&1) {
+    if !sender.is_deep && above.last() != Some(&1) {
         wrong("last ancestor", &1, &above);
     }
-    if !record.lineage.starts_with(&record.name) {
-        wrong("lineage", &record.name, &record.lineage);
+    // A name that holds the separator is one name still.
+    let first = record.name.replace('<', r"\x3c");
+    if !record.lineage.starts_with(&first) {
+        wrong("lineage", &first, &record.lineage);
     }
 }
 

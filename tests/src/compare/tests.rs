@@ -7,10 +7,16 @@ fn sender() -> Sender {
     Sender {
         pid: 7,
         tid: Some(7),
+        threads: Vec::new(),
         name: "curl".into(),
+        executable: Some("/usr/bin/curl".into()),
+        executable_state: None,
         args: Some(vec!["curl".into()]),
+        may_lack_args: false,
         uid: 0,
+        parent: Some(5),
         above: vec![5],
+        is_deep: false,
         lingers: true,
     }
 }
@@ -29,6 +35,8 @@ fn record(number: u64, version: &str) -> Request {
     Request {
         seq: number,
         version: version.into(),
+        service: Some("imds".into()),
+        credentials: Some(false),
         operation: Some("metadata".into()),
         reason: None,
         method: Some("GET".into()),
@@ -36,6 +44,8 @@ fn record(number: u64, version: &str) -> Request {
         pid: 7,
         tid: 7,
         name: "curl".into(),
+        executable: Some("/usr/bin/curl".into()),
+        executable_state: None,
         args: Some(vec!["curl".into()]),
         uid: 0,
         exited: false,
@@ -47,6 +57,7 @@ fn record(number: u64, version: &str) -> Request {
                 command_line: Some("x y".into()),
             })
             .to_vec(),
+        ancestors_truncated: false,
         ip: "169.254.169.254".into(),
         port: 80,
         backend: "cgroup".into(),
@@ -62,6 +73,22 @@ fn both() -> Vec<Expected> {
 fn equal_sides_have_no_difference() {
     let records = [record(2, "v2"), record(1, "v1")];
     assert_eq!(compare(&both(), &records), []);
+}
+
+#[test]
+fn version_of_a_service_that_has_none_is_told() {
+    let wanted = [expected(1, Version::NotApplicable)];
+    let mut right = record(1, "not_applicable");
+    right.operation = None;
+    assert_eq!(compare(&wanted, &[right.clone()]), []);
+    for version in ["v1", "v2", "unknown"] {
+        right.version = version.into();
+        assert_eq!(compare(&wanted, &[right.clone()]).len(), 1, "{version}");
+    }
+    let odd = record(1, "not_applicable");
+    let odd = [odd];
+    assert_eq!(compare(&wanted, &odd).len(), 1, "an operation");
+    assert_eq!(compare(&[expected(1, Version::V1)], &odd).len(), 1);
 }
 
 #[test]
@@ -139,7 +166,7 @@ fn wrong_version_is_wrong_in_both_directions() {
 #[test]
 fn every_field_that_is_compared_can_be_wrong() {
     type Spoil = fn(&mut Request);
-    let spoilt: [(&str, Spoil); 12] = [
+    let spoilt: [(&str, Spoil); 16] = [
         ("pid", |r| r.pid = 8),
         ("tid", |r| r.tid = 8),
         ("name", |r| {
@@ -148,6 +175,14 @@ fn every_field_that_is_compared_can_be_wrong() {
         }),
         ("args", |r| r.args = Some(vec!["wget".into()])),
         ("args", |r| r.args = None),
+        ("executable", |r| r.executable = None),
+        ("executable_state", |r| {
+            r.executable_state = Some("deleted".into());
+        }),
+        ("ancestors_truncated", |r| r.ancestors_truncated = true),
+        ("executable", |r| {
+            r.executable = Some("/usr/bin/wget".into());
+        }),
         ("uid", |r| r.uid = 1),
         ("exited", |r| r.exited = true),
         ("ancestors", |r| drop(r.ancestors.remove(0))),
@@ -198,4 +233,52 @@ fn same_request_by_two_senders_is_paired_by_sender() {
     other.seq = 2;
     let wanted = [second, expected(1, Version::V1)];
     assert_eq!(compare(&wanted, &[record(1, "v1"), other]), []);
+}
+
+/// What SDKs send: the same target again and again, and nothing to tell them apart.
+fn plain(version: Version) -> Expected {
+    Expected {
+        target: Some(b"/latest/meta-data/ami-id".into()),
+        ..expected(0, version)
+    }
+}
+
+fn plain_record(seq: u64, version: &str) -> Request {
+    Request {
+        path: Some("/latest/meta-data/ami-id".into()),
+        ..record(seq, version)
+    }
+}
+
+#[test]
+fn requests_without_ids_are_paired_in_their_order() {
+    let expected = [plain(Version::V2(None)), plain(Version::V1)];
+    let right = [plain_record(1, "v2"), plain_record(2, "v1")];
+    assert_eq!(compare(&expected, &right), []);
+    let swapped = [plain_record(1, "v1"), plain_record(2, "v2")];
+    assert_eq!(compare(&expected, &swapped).len(), 2);
+}
+
+#[test]
+fn one_record_too_many_or_too_few_shows_without_ids() {
+    let expected = [plain(Version::V1), plain(Version::V1)];
+    let records = [1, 2, 3].map(|seq| plain_record(seq, "v1"));
+    let found = compare(&expected, &records);
+    assert!(matches!(found[..], [Difference::Twice(_)]), "{found:?}");
+    let found = compare(&expected, &records[..1]);
+    assert!(matches!(found[..], [Difference::Missing(_)]), "{found:?}");
+}
+
+#[test]
+fn thread_of_another_process_is_wrong() {
+    let mut wanted = expected(1, Version::V1);
+    wanted.sender.tid = None;
+    wanted.sender.threads = vec![6, 7];
+    assert_eq!(compare(&[wanted.clone()], &[record(1, "v1")]), []);
+    wanted.sender.threads = vec![6];
+    let found = compare(&[wanted], &[record(1, "v1")]);
+    assert!(
+        matches!(found[..], [Difference::Wrong { field: "tid", .. }]),
+        "{found:?}"
+    );
 }

@@ -15,6 +15,9 @@ use super::{
 /// Name of the header that stops the mock after a head, for [`super::Mock::release`].
 const HOLD_HEADER: &str = "x-mock-hold";
 
+/// Asks for the body (RFC 9110 15.2.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// A connection on which nothing comes for so long is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(120);
 
@@ -37,6 +40,9 @@ pub(super) fn serve(stream: TcpStream, peer: SocketAddr, number: u64, state: &St
             .push(Entry::new(&head, head_bytes, number, peer, local.ip()));
         if let Some(name) = head.field(HOLD_HEADER) {
             state.hold(&String::from_utf8_lossy(name));
+        }
+        if head.expects_continue() && input.stream.write_all(CONTINUE).is_err() {
+            return;
         }
         let keep_alive = head.keeps_alive();
         let answer = state.imds.respond(&head);

@@ -114,6 +114,14 @@ impl Head {
             })
     }
 
+    /// Whether the client waits to be asked for its body (RFC 9110 10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        self.framing() != Framing::None
+            && self
+                .field("expect")
+                .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    }
+
     /// Whether the connection stays open afterwards (RFC 9112 9.3).
     pub fn keeps_alive(&self) -> bool {
         match self.field("connection").map(<[u8]>::to_ascii_lowercase) {

@@ -25,7 +25,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use self::{access_log::AccessLog, imds::Imds};
-use crate::netns::{IMDS_V4, IMDS_V6, Netns};
+use crate::netns::{ECS, EKS_V4, EKS_V6, IMDS_V4, IMDS_V6, Netns};
 
 /// A port of the IMDS address at which IMDS does not live.
 pub const OTHER_PORT: u16 = 81;
@@ -57,7 +57,7 @@ struct State {
 
 impl Mock {
     /// Listens on port 80 of both IMDS addresses inside `netns`, and on what is
-    /// near them but isn't IMDS: another port, another address, UDP.
+    /// near them but isn't IMDS: another port, other addresses, UDP.
     ///
     /// # Errors
     ///
@@ -81,28 +81,31 @@ impl Mock {
     ///
     /// As there.
     pub fn listen_in(&self, netns: &Netns) -> Result<()> {
-        netns.enter(|| self.listen())
+        netns.enter(|| self.listen(&[ECS.into(), EKS_V4.into(), EKS_V6.into()]))
     }
 
-    /// As [`Mock::start`], in the namespace of the calling thread.
+    /// As [`Mock::start`], in the namespace of the calling thread, which needs to have
+    /// only the addresses of IMDS.
     ///
     /// # Errors
     ///
     /// As there.
     pub fn start_here() -> Result<Self> {
         let mock = Self::idle();
-        mock.listen()?;
+        mock.listen(&[])?;
         Ok(mock)
     }
 
-    fn listen(&self) -> Result<()> {
+    /// Listens where IMDS does and beside it, and on port 80 of `others`.
+    fn listen(&self, others: &[IpAddr]) -> Result<()> {
         let addresses = [
             SocketAddr::new(IpAddr::V4(IMDS_V4), 80),
             SocketAddr::new(IpAddr::V6(IMDS_V6), 80),
             SocketAddr::new(IpAddr::V4(IMDS_V4), OTHER_PORT),
             SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80),
         ];
-        for address in addresses {
+        let others = others.iter().map(|ip| SocketAddr::new(*ip, 80));
+        for address in addresses.into_iter().chain(others) {
             let listener = TcpListener::bind(address)
                 .with_context(|| format!("mock IMDS cannot listen on {address}"))?;
             let socket = &listener;
@@ -113,7 +116,7 @@ impl Mock {
                 FAST_OPEN_QUEUE,
             )
             .with_context(|| format!("TCP Fast Open on {address}"))?;
-            if address.is_ipv6() {
+            if address.ip() == IMDS_V6 {
                 set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, SMALL_BUFFER)
                     .context("receive buffer")?;
             }

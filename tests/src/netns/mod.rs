@@ -3,43 +3,64 @@
 //! Nothing here may ever send a packet to the IMDS of the machine it runs on:
 //! everything that connects goes through [`Netns::enter`] or is a process made
 //! by [`Netns::command`], and a process that was told to connect calls
-//! [`require_private`] first.
+//! [`require_private`] or [`require_joined`] first.
 //!
 //! The namespace lives as long as the descriptor that this process holds on it
 //! and the processes inside: nothing is mounted, so nothing is left behind,
 //! whatever way the process ends.
 
+mod cable;
+mod guard;
+mod links;
+mod message;
 mod rtnetlink;
 
 use std::{
     fs::File,
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
-    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _, unix::process::CommandExt as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::{fd::AsRawFd, unix::fs::MetadataExt as _, unix::process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     thread,
 };
 
 use anyhow::{Context as _, Result, ensure};
 
-use self::rtnetlink::Rtnetlink;
+use self::rtnetlink::{LOOPBACK, Rtnetlink};
+pub use self::{
+    cable::Cable,
+    guard::{require_joined, require_private},
+    links::Impairment,
+};
 
 /// Address of IMDS over IPv4 (EC2 User Guide, "Access instance metadata").
 pub const IMDS_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// Address of IMDS over IPv6 (the same chapter).
 pub const IMDS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254);
 
-/// A network namespace made by this process, holding nothing but `lo`.
+/// Address of the ECS agent's credentials ("Task IAM role", Amazon ECS Developer Guide).
+pub const ECS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
+/// Addresses of the EKS Pod Identity Agent (Amazon EKS User Guide).
+pub const EKS_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 23);
+/// As [`EKS_V4`], over IPv6.
+pub const EKS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x23);
+
+/// A network namespace made by this process, holding nothing but `lo`, or `lo` and
+/// one end of a [`Cable`].
 #[derive(Debug)]
 pub struct Netns {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     inode: u64,
+    /// The namespace at the other end of the cable.
+    peer: Option<Arc<File>>,
 }
 
 impl Netns {
-    /// Makes a namespace, brings its `lo` up and gives it both IMDS addresses.
+    /// Makes a namespace, brings its `lo` up and gives it the addresses of IMDS and of
+    /// what hands out credentials to containers.
     ///
     /// Clients inside connect from 127.0.0.1 and ::1, as server and client would
     /// otherwise share one address and each reply would look like a request's
@@ -49,27 +70,26 @@ impl Netns {
     ///
     /// Needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
     pub fn new() -> Result<Self> {
-        let file = thread::spawn(|| -> Result<File> {
-            // SAFETY: no pointers; only this thread, which ends here, changes namespace.
-            let made = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-            ensure!(
-                made == 0,
-                "cannot make a network namespace (are you root?): {}",
-                io::Error::last_os_error()
-            );
+        let file = make(|| {
             configure().context("cannot configure the new network namespace")?;
-            require_private()?;
-            Ok(File::open("/proc/thread-self/ns/net")?)
+            require_private()
+        })?;
+        Self::of(Arc::new(file), None)
+    }
+
+    fn of(file: Arc<File>, peer: Option<Arc<File>>) -> Result<Self> {
+        Ok(Self {
+            inode: file.metadata()?.ino(),
+            path: path_of(&file),
+            file,
+            peer,
         })
-        .join()
-        .expect("making a namespace does not panic")?;
-        let inode = file.metadata()?.ino();
-        let path = PathBuf::from(format!(
-            "/proc/{}/fd/{}",
-            std::process::id(),
-            file.as_raw_fd()
-        ));
-        Ok(Self { file, path, inode })
+    }
+
+    /// A path to the namespace at the other end of the cable, if there is one: what a
+    /// process inside has to know for [`require_joined`].
+    pub fn peer_path(&self) -> Option<PathBuf> {
+        self.peer.as_deref().map(path_of)
     }
 
     /// A path that other processes can open to reach this namespace.
@@ -95,8 +115,11 @@ impl Netns {
         thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    enter(self.file.as_raw_fd()).context("cannot enter the namespace")?;
-                    require_private()?;
+                    enter(&self.file).context("cannot enter the namespace")?;
+                    match &self.peer {
+                        Some(peer) => require_joined(peer)?,
+                        None => require_private()?,
+                    }
                     work()
                 })
                 .join()
@@ -115,7 +138,7 @@ impl Netns {
         unsafe {
             command.pre_exec(move || {
                 die_with_parent()?;
-                enter(namespace)
+                enter(&namespace)
             });
         }
         command
@@ -135,48 +158,46 @@ pub fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
-/// Checks that the calling thread may connect to the IMDS addresses.
-///
-/// It may if the namespace it is in has no device but `lo`, so that no packet can
-/// leave it, and the IPv4 address is one of its own.
-///
-/// # Errors
-///
-/// Says which of the two is not so.
-pub fn require_private() -> Result<()> {
-    let devices = std::fs::read_to_string("/proc/thread-self/net/dev")
-        .context("cannot tell this network namespace's devices")?;
-    // Two lines of heading, then `  lo: counters` (Linux, net/core/net-procfs.c).
-    let others: Vec<&str> = devices
-        .lines()
-        .skip(2)
-        .filter_map(|line| line.split(':').next())
-        .map(str::trim)
-        .filter(|name| *name != "lo")
-        .collect();
-    ensure!(
-        others.is_empty(),
-        "refusing to go near {IMDS_V4}: this network namespace has other devices than lo: {}",
-        others.join(", ")
-    );
-    UdpSocket::bind((IMDS_V4, 0)).with_context(|| {
-        format!("refusing to connect: {IMDS_V4} is not an address of this network namespace")
-    })?;
-    Ok(())
-}
-
 /// Brings `lo` up in the calling thread's namespace, as an init has to.
 ///
 /// # Errors
 ///
 /// Needs CAP_NET_ADMIN.
 pub fn loopback_up() -> io::Result<()> {
-    Rtnetlink::open()?.loopback_up()
+    Rtnetlink::open()?.up(LOOPBACK)
 }
 
-fn enter(namespace: i32) -> io::Result<()> {
+fn path_of(file: &File) -> PathBuf {
+    PathBuf::from(format!(
+        "/proc/{}/fd/{}",
+        std::process::id(),
+        file.as_raw_fd()
+    ))
+}
+
+/// Makes a namespace and does something first in it.
+fn make(work: impl FnOnce() -> Result<()> + Send) -> Result<File> {
+    thread::scope(|scope| {
+        scope
+            .spawn(|| -> Result<File> {
+                // SAFETY: no pointers; only this thread, which ends here, changes namespace.
+                let made = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+                ensure!(
+                    made == 0,
+                    "cannot make a network namespace (are you root?): {}",
+                    io::Error::last_os_error()
+                );
+                work()?;
+                Ok(File::open("/proc/thread-self/ns/net")?)
+            })
+            .join()
+            .expect("making a namespace does not panic")
+    })
+}
+
+fn enter(namespace: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: no pointers.
-    if unsafe { libc::setns(namespace, libc::CLONE_NEWNET) } != 0 {
+    if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())
@@ -184,20 +205,21 @@ fn enter(namespace: i32) -> io::Result<()> {
 
 fn configure() -> Result<()> {
     let mut rtnetlink = Rtnetlink::open().context("rtnetlink")?;
-    rtnetlink.loopback_up().context("lo up")?;
-    let v4 = IpAddr::V4(IMDS_V4);
-    let v6 = IpAddr::V6(IMDS_V6);
-    for address in [v4, v6] {
+    rtnetlink.up(LOOPBACK).context("lo up")?;
+    let v4 = [IMDS_V4, ECS, EKS_V4].map(IpAddr::V4);
+    let v6 = [IMDS_V6, EKS_V6].map(IpAddr::V6);
+    for address in v4.into_iter().chain(v6) {
         rtnetlink
-            .add_address(address)
+            .add_local_address(address)
             .with_context(|| format!("add {address} to lo"))?;
+        let source = match address {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        rtnetlink
+            .set_local_source(address, source)
+            .with_context(|| format!("source of connections to {address}"))?;
     }
-    rtnetlink
-        .set_local_source(v4, IpAddr::V4(Ipv4Addr::LOCALHOST))
-        .context("source of connections to the IPv4 address")?;
-    rtnetlink
-        .set_local_source(v6, IpAddr::V6(Ipv6Addr::LOCALHOST))
-        .context("source of connections to the IPv6 address")?;
     // Both halves of TCP Fast Open; the default is the client's alone.
     std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "3").context("enable TCP Fast Open")?;
     Ok(())
@@ -206,12 +228,6 @@ fn configure() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn machine_namespace_is_refused() {
-        let refusal = require_private().expect_err("tests start in the machine's namespace");
-        assert!(refusal.to_string().contains("refusing"), "{refusal}");
-    }
 
     #[test]
     fn connections_come_from_the_loopback_addresses() {

@@ -1,8 +1,9 @@
-//! The few rtnetlink requests a private namespace needs.
+//! The few rtnetlink requests a private namespace needs: its addresses and routes.
 //!
 //! Written by hand because the VM has no `ip` that is sure to understand all
 //! of them. Layouts: `include/uapi/linux/{netlink,rtnetlink,if_addr}.h`.
 
+use super::message::{self, attribute};
 use std::{
     io,
     net::IpAddr,
@@ -11,21 +12,24 @@ use std::{
 };
 
 /// Index of `lo`, the first device of every namespace.
-const LOOPBACK: u32 = 1;
+pub(super) const LOOPBACK: u32 = 1;
 
 /// How long the kernel may take to make the route of a new IPv6 address.
 const ROUTE_APPEARS_WITHIN: Duration = Duration::from_secs(10);
 
-const RTM_NEWLINK: u16 = 16;
+pub(super) const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
-const NLM_F_REPLACE: u16 = 0x100;
-const NLM_F_CREATE: u16 = 0x400;
+pub(super) const NLM_F_REPLACE: u16 = 0x100;
+pub(super) const NLM_F_CREATE: u16 = 0x400;
+/// All objects of a kind (`NLM_F_ROOT | NLM_F_MATCH`).
+pub(super) const NLM_F_DUMP: u16 = 0x300;
 const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
 
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -67,20 +71,30 @@ impl Rtnetlink {
         })
     }
 
-    /// Brings the loopback device up.
-    pub(super) fn loopback_up(&mut self) -> io::Result<()> {
+    /// Brings a device up.
+    pub(super) fn up(&mut self, device: u32) -> io::Result<()> {
         let mut body = vec![0, 0, 0, 0]; // ifi_family, padding, ifi_type
-        body.extend(LOOPBACK.to_ne_bytes());
+        body.extend(device.to_ne_bytes());
         body.extend((libc::IFF_UP as u32).to_ne_bytes()); // ifi_flags
         body.extend((libc::IFF_UP as u32).to_ne_bytes()); // ifi_change
         self.request(RTM_NEWLINK, 0, &body)
     }
 
     /// Gives the loopback device an address of its own, with a host's prefix.
-    pub(super) fn add_address(&mut self, address: IpAddr) -> io::Result<()> {
+    pub(super) fn add_local_address(&mut self, address: IpAddr) -> io::Result<()> {
+        self.add_address(LOOPBACK, address, bits(address))
+    }
+
+    /// Gives a device an address; what shares its first `prefix` bits is reached there.
+    pub(super) fn add_address(
+        &mut self,
+        device: u32,
+        address: IpAddr,
+        prefix: u8,
+    ) -> io::Result<()> {
         let octets = octets(address);
-        let mut body = vec![family(address), bits(address), IFA_F_NODAD, 0];
-        body.extend(LOOPBACK.to_ne_bytes());
+        let mut body = vec![family(address), prefix, IFA_F_NODAD, 0];
+        body.extend(device.to_ne_bytes());
         attribute(&mut body, IFA_LOCAL, &octets);
         attribute(&mut body, IFA_ADDRESS, &octets);
         self.request(RTM_NEWADDR, NLM_F_CREATE, &body)
@@ -110,13 +124,30 @@ impl Rtnetlink {
         self.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body)
     }
 
-    fn request(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+    /// Asks for a change.
+    pub(super) fn request(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.send(kind, flags | NLM_F_ACK, body)?;
+        self.replies().map(drop)
+    }
+
+    /// Asks for objects, and returns each as its type's header and attributes.
+    pub(super) fn query(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        let acknowledged = if flags & NLM_F_DUMP == 0 {
+            NLM_F_ACK
+        } else {
+            0
+        };
+        self.send(kind, flags | acknowledged, body)?;
+        self.replies()
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
         self.sequence += 1;
         let length = u32::try_from(16 + body.len()).expect("a request has a few dozen bytes");
         let mut message = Vec::with_capacity(16 + body.len());
         message.extend(length.to_ne_bytes());
         message.extend(kind.to_ne_bytes());
-        message.extend((flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+        message.extend((flags | NLM_F_REQUEST).to_ne_bytes());
         message.extend(self.sequence.to_ne_bytes());
         message.extend(0u32.to_ne_bytes()); // port id: the kernel's
         message.extend(body);
@@ -132,30 +163,41 @@ impl Rtnetlink {
         if sent < 0 {
             return Err(io::Error::last_os_error());
         }
-        self.acknowledgement()
+        Ok(())
     }
 
-    fn acknowledgement(&self) -> io::Result<()> {
-        let mut reply = [0u8; 4096];
-        // SAFETY: the pointer and length are those of `reply`.
-        let received = unsafe {
-            libc::recv(
-                self.socket.as_raw_fd(),
-                reply.as_mut_ptr().cast(),
-                reply.len(),
-                0,
-            )
-        };
-        if received < 0 {
-            return Err(io::Error::last_os_error());
+    /// What comes up to the acknowledgement or the end of a dump.
+    fn replies(&self) -> io::Result<Vec<Vec<u8>>> {
+        let mut objects = Vec::new();
+        // As large as the kernel makes them (`NLMSG_GOODSIZE` and dumps up to 32 KiB).
+        let mut buffer = vec![0u8; 64 << 10];
+        loop {
+            // SAFETY: the pointer and length are those of `buffer`.
+            let received = unsafe {
+                libc::recv(
+                    self.socket.as_raw_fd(),
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    0,
+                )
+            };
+            let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+            for (kind, body) in message::messages(&buffer[..received]) {
+                match kind {
+                    NLMSG_ERROR => return acknowledged(body).map(|()| objects),
+                    NLMSG_DONE => return Ok(objects),
+                    _ => objects.push(body.to_vec()),
+                }
+            }
         }
-        if received < 20 || u16::from_ne_bytes([reply[4], reply[5]]) != NLMSG_ERROR {
-            return Err(io::Error::other("rtnetlink answered without an error code"));
-        }
-        match i32::from_ne_bytes([reply[16], reply[17], reply[18], reply[19]]) {
-            0 => Ok(()),
-            code => Err(io::Error::from_raw_os_error(-code)),
-        }
+    }
+}
+
+fn acknowledged(body: &[u8]) -> io::Result<()> {
+    match body.first_chunk().copied().map(i32::from_ne_bytes) {
+        Some(0) => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(-code)),
+        None => Err(io::Error::other("rtnetlink answered without an error code")),
     }
 }
 
@@ -182,14 +224,6 @@ fn local_route(destination: IpAddr) -> Vec<u8> {
     attribute(&mut body, RTA_DST, &octets(destination));
     attribute(&mut body, RTA_OIF, &LOOPBACK.to_ne_bytes());
     body
-}
-
-fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    let length = u16::try_from(4 + value.len()).expect("an address has at most 16 bytes");
-    body.extend(length.to_ne_bytes());
-    body.extend(kind.to_ne_bytes());
-    body.extend(value);
-    body.resize(body.len().next_multiple_of(4), 0);
 }
 
 fn family(address: IpAddr) -> u8 {

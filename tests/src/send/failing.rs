@@ -2,10 +2,13 @@
 //! never be a record.
 
 use std::{
-    io,
+    fs, io,
     net::{IpAddr, Shutdown, SocketAddr},
     os::fd::AsRawFd,
     ptr,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -22,6 +25,7 @@ pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
     ("still_connecting", still_connecting),
     ("full_send_buffer", full_send_buffer),
     ("short_write", short_write),
+    ("many_blocked_threads", many_blocked_threads),
 ];
 
 /// Body of the request behind which the send buffer fills up: more than a send and
@@ -31,6 +35,11 @@ const FILLER: usize = 512 << 10;
 const SEND_BUFFER: libc::c_int = 16 << 10;
 /// Time for what is on its way to arrive, within this machine.
 const SETTLES_IN_MS: libc::c_int = 300;
+/// More threads than the kernel keeps kretprobe instances for by default: 10, or twice
+/// the number of processors (`register_kretprobe`, kernel/kprobes.c).
+const THREADS: usize = 64;
+/// How long a thread may take to block.
+const SLEEPS_WITHIN: Duration = Duration::from_secs(30);
 /// Attempts to hit a short write.
 const ATTEMPTS: usize = 20;
 
@@ -194,6 +203,65 @@ fn full_send_buffer(wire: &Wire) -> Result<()> {
     connection.answer()?;
     connection.answer()?;
     Ok(())
+}
+
+/// Number 1 is held with a body, whose last bytes are each sent by a thread of its
+/// own, all of them waiting for room at once; then comes 2.
+fn many_blocked_threads(wire: &Wire) -> Result<()> {
+    let mut connection = small_connection()?;
+    connection.send(&hold(wire, 1, FILLER))?;
+    connection.stream.set_nonblocking(true)?;
+    let sent = fill(&connection, FILLER)?;
+    ensure!(sent < FILLER, "the send buffer never fills");
+    connection.stream.set_nonblocking(false)?;
+    thread::scope(|scope| -> Result<()> {
+        let (announce, announced) = mpsc::channel();
+        let mut threads = Vec::new();
+        for index in 0..THREADS {
+            let left = FILLER - sent;
+            let share = left / THREADS + usize::from(index < left % THREADS);
+            let (announce, stream) = (announce.clone(), &connection.stream);
+            threads.push(scope.spawn(move || -> Result<()> {
+                // SAFETY: no pointers.
+                announce.send(unsafe { libc::gettid() })?;
+                let block = vec![b'f'; share];
+                let mut left = block.as_slice();
+                while !left.is_empty() {
+                    let count = sys::send(stream, left, 0)?;
+                    left = &left[count..];
+                }
+                Ok(())
+            }));
+        }
+        for _ in 0..THREADS {
+            await_sleep(announced.recv()?)?;
+        }
+        checkpoint("blocked")?;
+        for thread in threads {
+            thread.join().expect("sending does not panic")?;
+        }
+        Ok(())
+    })?;
+    connection.send(&wire.get_v2(2))?;
+    connection.answer()?;
+    connection.answer()?;
+    Ok(())
+}
+
+/// Waits until a thread that has said all it had to say sleeps: then it is in its send.
+fn await_sleep(thread: libc::pid_t) -> Result<()> {
+    let path = format!("/proc/self/task/{thread}/stat");
+    let deadline = Instant::now() + SLEEPS_WITHIN;
+    loop {
+        let stat = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        // The state is the first field behind the name, which is in parentheses.
+        let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        if state.starts_with('S') {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "a thread does not block: {stat}");
+        thread::yield_now();
+    }
 }
 
 /// Pipelines requests behind a held one until the connection takes only a part of

@@ -17,6 +17,8 @@ pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
     ("chunked_body", chunked_body),
     ("head_16k_in_one_send", head_16k_in_one_send),
     ("head_16k_in_many_sends", head_16k_in_many_sends),
+    ("heads_of_every_kib", heads_of_every_kib),
+    ("garbage_behind_a_request", garbage_behind_a_request),
     ("head_beyond_limit", head_beyond_limit),
     ("garbage", garbage),
     ("tls_hello", tls_hello),
@@ -142,6 +144,33 @@ fn head_16k_in_many_sends(wire: &Wire) -> Result<()> {
         connection.send(piece)?;
     }
     connection.answer()?;
+    Ok(())
+}
+
+/// Heads of 1 to 16 KiB, in one send and in pieces, without and with the token
+/// header, which comes last. Tells how many `requests` there were.
+fn heads_of_every_kib(wire: &Wire) -> Result<()> {
+    let mut connection = wire.connect()?;
+    let mut number = 0;
+    for size in (1..=16).map(|kib| kib << 10) {
+        number += 1;
+        connection.send_with(&wire.padded_v2(number, size), 0)?;
+        connection.answer()?;
+        number += 1;
+        for piece in wire.padded(number, size, "").chunks(1499) {
+            connection.send(piece)?;
+        }
+        connection.answer()?;
+    }
+    fact("requests", number)
+}
+
+/// A request, then what is none on the same connection.
+fn garbage_behind_a_request(wire: &Wire) -> Result<()> {
+    let mut connection = wire.connect()?;
+    connection.exchange(&wire.get(1, ""))?;
+    connection.send(b"\x00\x01\x02 hello\r\nX-aws-ec2-metadata-token: none\r\n\r\n")?;
+    ensure!(connection.answer().is_err(), "the mock answered garbage");
     Ok(())
 }
 

@@ -6,21 +6,32 @@
 //! `done`, and lives until its standard input is closed, so that `/proc` still
 //! knows it when the analyzer looks.
 
+mod apart;
+pub mod changes;
 mod connections;
+mod conversation;
+pub mod crowd;
 mod failing;
+mod faults;
 mod framing;
 mod owners;
+mod rings;
 mod segments;
+mod services;
 mod spelling;
 mod sys;
 mod wire;
 
-use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::{
+    fs::File,
+    io::{self, BufRead as _, Read as _, Write as _},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result};
 
-pub use self::{owners::OTHER_USER, wire::Wire};
-use crate::netns::require_private;
+pub use self::{owners::OTHER_USER, rings::ring_has_zero_copy, wire::Wire};
+use crate::netns::{require_joined, require_private};
 
 /// What a sender can do, by name.
 type Scenario = fn(&Wire) -> Result<()>;
@@ -32,8 +43,15 @@ fn scenarios() -> impl Iterator<Item = &'static (&'static str, Scenario)> {
         spelling::SCENARIOS,
         segments::SCENARIOS,
         failing::SCENARIOS,
+        faults::SCENARIOS,
         owners::SCENARIOS,
         connections::SCENARIOS,
+        changes::SCENARIOS,
+        crowd::SCENARIOS,
+        services::SCENARIOS,
+        conversation::SCENARIOS,
+        rings::SCENARIOS,
+        apart::SCENARIOS,
     ]
     .into_iter()
     .flatten()
@@ -44,14 +62,21 @@ pub fn scenario_names() -> Vec<&'static str> {
     scenarios().map(|(name, _)| *name).collect()
 }
 
-/// Runs a scenario in this process.
+/// Runs a scenario in this process, whose network namespace is private or joined to
+/// nothing but the one at `joined_to`.
 ///
 /// # Errors
 ///
-/// If there is none of that name, if this is not a private namespace, and the
+/// If there is none of that name, if this is not such a namespace, and the
 /// scenario's own.
-pub fn run(scenario: &str, wire: &Wire) -> Result<()> {
-    require_private()?;
+pub fn run(scenario: &str, wire: &Wire, joined_to: Option<&Path>) -> Result<()> {
+    match joined_to {
+        Some(peer) => {
+            let peer = File::open(peer).with_context(|| format!("open {}", peer.display()))?;
+            require_joined(&peer)?;
+        }
+        None => require_private()?,
+    }
     let (_, work) = scenarios()
         .find(|(name, _)| *name == scenario)
         .with_context(|| {

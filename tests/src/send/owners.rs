@@ -32,7 +32,7 @@ fn child_on_parents_socket(wire: &Wire) -> Result<()> {
     let head = wire.get_v2(2);
     let child = sys::fork(|| {
         sys::send(&connection.stream, &head, 0)?;
-        linger()
+        sys::linger()
     })?;
     fact("pid.2", child)?;
     connection.answer()?;
@@ -48,7 +48,7 @@ fn passed_socket(wire: &Wire) -> Result<()> {
     let child = sys::fork(move || {
         let socket = sys::receive_descriptor(&taker)?;
         sys::send(&socket, &head, 0)?;
-        linger()
+        sys::linger()
     })?;
     let mut connection = wire.connect()?;
     connection.exchange(&wire.get(1, ""))?;
@@ -99,12 +99,4 @@ fn other_user(wire: &Wire) -> Result<()> {
     );
     connection.exchange(&wire.get_v2(2))?;
     Ok(())
-}
-
-/// Keeps a child alive as long as its parent, whose end kills it.
-fn linger() -> Result<()> {
-    loop {
-        // SAFETY: no pointers.
-        unsafe { libc::pause() };
-    }
 }

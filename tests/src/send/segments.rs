@@ -4,26 +4,36 @@ use std::{
     ffi::c_void,
     fs::File,
     io::{self, Read as _, Write as _},
+    net::TcpStream,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
     ptr,
 };
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Scenario, sys, wire::Wire};
+use super::{
+    Scenario, fact, sys,
+    wire::{Connection, Wire},
+};
 
 pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
+    ("plain_write", plain_write),
     ("vectors_of_every_count", vectors_of_every_count),
+    ("more_vectors_than_usual", more_vectors_than_usual),
     ("several_messages", several_messages),
     ("untouched_page", untouched_page),
     ("more_to_come", more_to_come),
+    ("corked", corked),
+    ("cork_left_in", cork_left_in),
     ("zero_copy", zero_copy),
     ("sendfile", sendfile),
     ("spliced", spliced),
 ];
 
 /// Segment counts that are tried: the largest is what a program may reasonably use.
-const COUNTS: [usize; 9] = [1, 2, 3, 4, 7, 15, 16, 33, 64];
+const COUNTS: std::ops::RangeInclusive<usize> = 1..=64;
+/// The most segments that the kernel takes at once (`UIO_MAXIOV`, uio.h).
+const MOST: usize = 1024;
 
 /// Cuts `bytes` into `count` segments; every third one is empty.
 fn segments(bytes: &[u8], count: usize) -> Vec<&[u8]> {
@@ -45,24 +55,52 @@ fn segments(bytes: &[u8], count: usize) -> Vec<&[u8]> {
         .collect()
 }
 
+fn plain_write(wire: &Wire) -> Result<()> {
+    let mut connection = wire.connect()?;
+    for head in [wire.get(1, ""), wire.get_v2(2)] {
+        let (first, second) = head.split_at(head.len() / 2);
+        for part in [first, second] {
+            let sent = sys::write(&connection.stream, part)?;
+            ensure!(sent == part.len(), "write took {sent} of {}", part.len());
+        }
+        connection.answer()?;
+    }
+    Ok(())
+}
+
+/// Each count by writev and by sendmsg, a v1 and a v2 request. Tells how many
+/// `requests` there were.
 fn vectors_of_every_count(wire: &Wire) -> Result<()> {
     let mut number = 0;
+    let mut connection = wire.connect()?;
     for count in COUNTS {
         number += 1;
         let head = wire.get_v2(number);
-        let mut connection = wire.connect()?;
-        let slices: Vec<_> = segments(&head, count)
-            .into_iter()
-            .map(io::IoSlice::new)
-            .collect();
-        let sent = connection.stream.write_vectored(&slices)?;
-        ensure!(sent == head.len(), "writev took {sent} of {}", head.len());
+        write_segments(&connection.stream, &segments(&head, count))?;
         connection.answer()?;
 
         number += 1;
         let head = wire.get(number, "");
         let sent = sys::send_segments(&connection.stream, &segments(&head, count), 0)?;
         ensure!(sent == head.len(), "sendmsg took {sent} of {}", head.len());
+        connection.answer()?;
+    }
+    fact("requests", number)
+}
+
+fn write_segments(mut stream: &TcpStream, segments: &[&[u8]]) -> Result<()> {
+    let slices: Vec<_> = segments.iter().copied().map(io::IoSlice::new).collect();
+    let wanted: usize = segments.iter().map(|segment| segment.len()).sum();
+    let sent = stream.write_vectored(&slices)?;
+    ensure!(sent == wanted, "writev took {sent} of {wanted}");
+    Ok(())
+}
+
+/// Far more segments than a program is likely to use, one byte in most.
+fn more_vectors_than_usual(wire: &Wire) -> Result<()> {
+    let mut connection = wire.connect()?;
+    for head in [wire.get(1, ""), wire.padded_v2(2, 2048)] {
+        write_segments(&connection.stream, &segments(&head, MOST))?;
         connection.answer()?;
     }
     Ok(())
@@ -141,6 +179,39 @@ fn more_to_come(wire: &Wire) -> Result<()> {
         connection.answer()?;
     }
     Ok(())
+}
+
+/// In pieces that stay in the kernel until the last one is there.
+fn corked(wire: &Wire) -> Result<()> {
+    let mut connection = wire.connect()?;
+    for head in [wire.get(1, ""), wire.get_v2(2)] {
+        cork(&connection, true)?;
+        for piece in segments(&head, 4) {
+            connection.send_with(piece, 0)?;
+        }
+        cork(&connection, false)?;
+        connection.answer()?;
+    }
+    Ok(())
+}
+
+/// Nobody says that this was all: the kernel sends it when it has waited long enough
+/// (tcp(7): 200 milliseconds), from a timer.
+fn cork_left_in(wire: &Wire) -> Result<()> {
+    let mut connection = wire.connect()?;
+    cork(&connection, true)?;
+    connection.exchange(&wire.get_v2(1))?;
+    Ok(())
+}
+
+fn cork(connection: &Connection, corked: bool) -> Result<()> {
+    sys::set_option(
+        &connection.stream,
+        libc::IPPROTO_TCP,
+        libc::TCP_CORK,
+        corked.into(),
+    )
+    .context("TCP_CORK")
 }
 
 fn zero_copy(wire: &Wire) -> Result<()> {

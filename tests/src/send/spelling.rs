@@ -101,7 +101,7 @@ fn bare_line_feeds(wire: &Wire) -> Result<()> {
     exchange_each(wire, &[bare(wire.get(1, "")), bare(wire.get_v2(2))])
 }
 
-/// Number 1 and 2 v1, 3 and 4 v2: NUL and bytes that are not UTF-8.
+/// Number 1, 2 and 5 v1, 3 and 4 v2: NUL (2, 4 and 5) and bytes that are not UTF-8.
 fn odd_bytes(wire: &Wire) -> Result<()> {
     let with = |number: u64, odd: &[u8], fields: &str| {
         let mut head = format!("GET {}&odd=", wire.target(number)).into_bytes();
@@ -120,6 +120,7 @@ fn odd_bytes(wire: &Wire) -> Result<()> {
             with(2, b"a\0b", ""),
             with(3, b"\xc3\x28", &token_field()),
             with(4, b"\0", &token_field()),
+            wire.bare_get(5, "User-Agent: a\0b\r\n"),
         ],
     )
 }

@@ -51,6 +51,12 @@ pub(super) fn send(socket: &impl AsRawFd, bytes: &[u8], flags: libc::c_int) -> i
     })
 }
 
+/// write(2).
+pub(super) fn write(socket: &impl AsRawFd, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and length are those of `bytes`.
+    count(unsafe { libc::write(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) })
+}
+
 /// send(2) from memory that may not be readable: `size` bytes from `start` on.
 pub(super) fn send_from(socket: &impl AsRawFd, start: *const u8, size: usize) -> io::Result<usize> {
     // SAFETY: the kernel checks user memory itself and fails with EFAULT.
@@ -206,9 +212,23 @@ pub(super) fn receive_descriptor(channel: &impl AsRawFd) -> io::Result<OwnedFd> 
 
 /// Waits until a socket can be written to, or `milliseconds` are over.
 pub(super) fn writable(socket: &impl AsRawFd, milliseconds: libc::c_int) -> io::Result<bool> {
+    poll(socket, libc::POLLOUT, milliseconds)
+}
+
+/// Waits until a connection was reset, or `milliseconds` are over.
+pub(super) fn hung_up(socket: &impl AsRawFd, milliseconds: libc::c_int) -> io::Result<bool> {
+    // POLLHUP and POLLERR come unasked.
+    poll(socket, 0, milliseconds)
+}
+
+fn poll(
+    socket: &impl AsRawFd,
+    events: libc::c_short,
+    milliseconds: libc::c_int,
+) -> io::Result<bool> {
     let mut poll = libc::pollfd {
         fd: socket.as_raw_fd(),
-        events: libc::POLLOUT,
+        events,
         revents: 0,
     };
     // SAFETY: one pollfd, as said.
@@ -221,6 +241,20 @@ pub(super) fn writable(socket: &impl AsRawFd, milliseconds: libc::c_int) -> io::
 
 /// `tcpi_options` of a connection (`include/uapi/linux/tcp.h`).
 pub(super) fn tcp_options(socket: &impl AsRawFd) -> io::Result<u8> {
+    // struct tcp_info: state, ca_state, retransmits, probes, backoff, options.
+    tcp_info(socket).map(|info| info[5])
+}
+
+/// `tcpi_total_retrans` of a connection: segments that were sent again.
+pub(super) fn retransmissions(socket: &impl AsRawFd) -> io::Result<u32> {
+    // struct tcp_info: eight bytes, then numbers of four, of which it is the 24th.
+    let info = tcp_info(socket)?;
+    Ok(u32::from_ne_bytes([
+        info[100], info[101], info[102], info[103],
+    ]))
+}
+
+fn tcp_info(socket: &impl AsRawFd) -> io::Result<[u8; 256]> {
     let mut info = [0u8; 256];
     let mut length = info.len() as libc::socklen_t;
     // SAFETY: the pointer and length are those of `info`.
@@ -233,8 +267,7 @@ pub(super) fn tcp_options(socket: &impl AsRawFd) -> io::Result<u8> {
             &raw mut length,
         )
     })?;
-    // struct tcp_info: state, ca_state, retransmits, probes, backoff, options.
-    Ok(info[5])
+    Ok(info)
 }
 
 /// Forks. The child runs `work` and ends with 0, or with 1 if it fails.
@@ -245,20 +278,64 @@ pub(super) fn fork(work: impl FnOnce() -> anyhow::Result<()>) -> io::Result<libc
         return Err(io::Error::last_os_error());
     }
     if pid == 0 {
-        let code = match crate::netns::die_with_parent()
-            .map_err(Into::into)
-            .and_then(|()| work())
-        {
-            Ok(()) => 0,
-            Err(error) => {
-                eprintln!("child of a sender: {error:#}");
-                1
-            }
-        };
-        // SAFETY: ends the child without the parent's exit handlers.
-        unsafe { libc::_exit(code) };
+        run_and_exit(work);
     }
     Ok(pid)
+}
+
+fn run_and_exit(work: impl FnOnce() -> anyhow::Result<()>) -> ! {
+    let code = match crate::netns::die_with_parent()
+        .map_err(Into::into)
+        .and_then(|()| work())
+    {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("child of a sender: {error:#}");
+            1
+        }
+    };
+    // SAFETY: ends the child without the parent's exit handlers.
+    unsafe { libc::_exit(code) };
+}
+
+/// Forks a child with this process id, which must be free; with any, if it is 0. The
+/// child runs `work` as in [`fork`].
+pub(super) fn fork_as(
+    pid: libc::pid_t,
+    work: impl FnOnce() -> anyhow::Result<()>,
+) -> io::Result<libc::pid_t> {
+    if pid == 0 {
+        return fork(work);
+    }
+    // SAFETY: all zeroes is a valid clone_args.
+    let mut arguments: libc::clone_args = unsafe { mem::zeroed() };
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    arguments.set_tid = (&raw const pid).addr() as u64;
+    arguments.set_tid_size = 1;
+    // SAFETY: the arguments live. This process has one thread, and the child does
+    // nothing that libc would have to know of but execv(3) and _exit(2).
+    let child = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const arguments,
+            size_of::<libc::clone_args>(),
+        )
+    };
+    if child < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if child == 0 {
+        run_and_exit(work);
+    }
+    Ok(child as libc::pid_t)
+}
+
+/// Keeps a child alive as long as its parent, whose end kills it.
+pub(super) fn linger() -> anyhow::Result<()> {
+    loop {
+        // SAFETY: no pointers.
+        unsafe { libc::pause() };
+    }
 }
 
 /// Room for control messages, aligned as `cmsghdr`.

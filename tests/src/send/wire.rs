@@ -61,12 +61,12 @@ impl Wire {
 
     /// A v2 head of exactly `size` bytes, the token header last.
     pub(super) fn padded_v2(&self, number: u64, size: usize) -> Vec<u8> {
-        let with = |padding: &str| {
-            self.get(
-                number,
-                &format!("X-Padding: {padding}\r\n{}", token_field()),
-            )
-        };
+        self.padded(number, size, &token_field())
+    }
+
+    /// A head of exactly `size` bytes with more fields at its end.
+    pub(super) fn padded(&self, number: u64, size: usize, fields: &str) -> Vec<u8> {
+        let with = |padding: &str| self.get(number, &format!("X-Padding: {padding}\r\n{fields}"));
         let missing = size
             .checked_sub(with("").len())
             .expect("the size is larger than a bare head");
@@ -121,12 +121,31 @@ impl Connection {
                 self.received.drain(..length);
                 return Ok(status);
             }
-            let mut chunk = [0; 4096];
-            match self.stream.read(&mut chunk).context("read an answer")? {
-                0 => bail!("the mock closed the connection before its answer"),
-                count => self.received.extend(&chunk[..count]),
-            }
+            self.fill()?;
         }
+    }
+
+    /// Reads one interim answer, which has no body (RFC 9110 15.2), and returns its
+    /// status code.
+    pub(super) fn interim(&mut self) -> Result<u16> {
+        loop {
+            if let Some(end) = end_of_head(&self.received) {
+                let status = status(&self.received[..end])?;
+                ensure!((100..200).contains(&status), "answered with {status}");
+                self.received.drain(..end + 4);
+                return Ok(status);
+            }
+            self.fill()?;
+        }
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        let mut chunk = [0; 4096];
+        match self.stream.read(&mut chunk).context("read an answer")? {
+            0 => bail!("the mock closed the connection before its answer"),
+            count => self.received.extend(&chunk[..count]),
+        }
+        Ok(())
     }
 
     /// Sends a request and waits for its answer.
@@ -136,15 +155,22 @@ impl Connection {
     }
 }
 
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n")
+}
+
+fn status(head: &[u8]) -> Result<u16> {
+    head.get(9..12)
+        .and_then(|code| std::str::from_utf8(code).ok()?.parse().ok())
+        .context("an answer begins with its status")
+}
+
 fn whole_answer(bytes: &[u8]) -> Result<Option<(u16, usize)>> {
-    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+    let Some(end) = end_of_head(bytes) else {
         return Ok(None);
     };
+    let status = status(&bytes[..end])?;
     let head = std::str::from_utf8(&bytes[..end]).context("an answer's head is ASCII")?;
-    let status = head
-        .get(9..12)
-        .and_then(|code| code.parse().ok())
-        .context("an answer begins with its status")?;
     let length: usize = head
         .lines()
         .find_map(|line| line.strip_prefix("Content-Length: "))

@@ -6,6 +6,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, ChildStdin, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -37,15 +38,32 @@ impl RunningSender {
         case: &str,
         destination: SocketAddr,
     ) -> Result<Self> {
-        let program = own_program()?;
-        let args = [
+        Self::start_program(&own_program()?, netns, scenario, case, destination)
+    }
+
+    /// As [`RunningSender::start`], of a copy of this program.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn start_program(
+        program: &Path,
+        netns: &Netns,
+        scenario: &str,
+        case: &str,
+        destination: SocketAddr,
+    ) -> Result<Self> {
+        let mut args = vec![
             "send".to_owned(),
             format!("--scenario={scenario}"),
             format!("--case={case}"),
             format!("--addr={destination}"),
         ];
+        if let Some(peer) = netns.peer_path() {
+            args.push(format!("--joined-to={}", peer.display()));
+        }
         let mut child = netns
-            .command(&program)
+            .command(program)
             .args(&args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -61,7 +79,7 @@ impl RunningSender {
             read: 0,
             sender: Sender {
                 lingers: true,
-                ..child_sender(child.id(), &program, words)
+                ..child_sender(child.id(), program, words)
             },
             facts: Facts::new(),
             child,
@@ -74,7 +92,16 @@ impl RunningSender {
     ///
     /// If it ends or takes too long; why is on standard error.
     pub fn await_line(&mut self, wanted: &str) -> Result<()> {
-        let came = self.output.wait(self.read, PATIENCE * 3, |lines| {
+        self.await_line_within(wanted, PATIENCE * 3)
+    }
+
+    /// As [`RunningSender::await_line`], of one that has much to do.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn await_line_within(&mut self, wanted: &str, limit: Duration) -> Result<()> {
+        let came = self.output.wait(self.read, limit, |lines| {
             lines.iter().any(|line| line == wanted.as_bytes())
         });
         for line in self.output.since(self.read) {
@@ -121,6 +148,16 @@ impl RunningSender {
     pub fn proceed(&mut self) -> Result<()> {
         let stdin = self.stdin.as_mut().context("standard input is open")?;
         writeln!(stdin, "go").context("let the sender go on")
+    }
+
+    /// A text that it told.
+    ///
+    /// # Errors
+    ///
+    /// If it didn't.
+    pub fn text(&self, key: &str) -> Result<String> {
+        let text = self.facts.get(key).cloned();
+        text.with_context(|| format!("the sender told no `{key}`"))
     }
 
     /// A number that it told.

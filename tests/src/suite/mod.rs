@@ -5,13 +5,23 @@
 //! record" is an event and not a matter of waiting. A case that fails gets a new
 //! session for those after it.
 
+mod apart;
+mod callers;
+mod case;
 mod client;
 mod connections;
+mod conversation;
+mod destinations;
+mod exceptions;
+mod features;
 mod framing;
+mod kernel_types;
 mod lifecycle;
+mod losses;
 mod names;
 mod owners;
 mod real_clients;
+mod rings;
 mod schema;
 mod secrets;
 mod sends;
@@ -23,11 +33,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use self::session::{Case, Session, Setup, defects_of_run};
-use crate::{
-    analyzer::{ALONE, Finished},
-    canary,
+use self::{
+    exceptions::Fate,
+    session::{Case, Session, Setup, defects_of_run},
 };
+use crate::{analyzer::Finished, canary};
 
 pub use self::{
     client::{Ran, run_client},
@@ -75,15 +85,6 @@ macro_rules! cases {
 }
 use cases;
 
-/// Cases that a hook on `tcp_sendmsg` cannot pass by itself, because the bytes never
-/// pass there; and one that is slow and shows nothing more then.
-const NOT_ALONE: [&str; 4] = [
-    "sendfile_is_captured",
-    "splice_is_captured",
-    "multipath_tcp_is_captured",
-    "thousand_curl_calls_half_v1",
-];
-
 /// What came of a suite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -93,17 +94,23 @@ pub struct Summary {
     pub failed: usize,
 }
 
-/// All cases of `group` that this machine can run, and why it can't run the others.
-fn entries(group: Group) -> (Vec<Entry>, Vec<String>) {
+/// All cases of `group`.
+fn entries(group: Group) -> Vec<Entry> {
     let mut cases = Vec::new();
-    let mut absent = Vec::new();
     if group != Group::Clients {
         cases.extend(spelling::cases());
         cases.extend(framing::cases());
         cases.extend(sends::cases());
-        connections::cases(&mut cases, &mut absent);
+        cases.extend(rings::cases());
+        cases.extend(connections::cases());
+        cases.extend(conversation::cases());
+        cases.extend(apart::cases());
         cases.extend(owners::cases());
+        cases.extend(callers::cases());
+        cases.extend(losses::cases());
         cases.extend(lifecycle::cases());
+        cases.extend(destinations::cases());
+        cases.extend(kernel_types::cases());
         cases.extend(names::cases());
     }
     if group != Group::Senders {
@@ -121,16 +128,14 @@ fn entries(group: Group) -> (Vec<Entry>, Vec<String>) {
             run: Run::Afterwards(no_secret),
         },
     ]);
-    (cases, absent)
+    cases
 }
 
-/// Names of the cases, those that can't run here with the reason.
+/// Names of the cases.
 pub fn list(group: Group) -> Vec<String> {
-    let (cases, absent) = entries(group);
-    cases
+    entries(group)
         .iter()
         .map(|case| case.name.to_owned())
-        .chain(absent)
         .collect()
 }
 
@@ -141,11 +146,10 @@ pub fn list(group: Group) -> Vec<String> {
 ///
 /// If nothing matches the filter.
 pub fn run(setup: &Setup, group: Group, filter: Option<&str>) -> Result<Summary> {
-    let (cases, absent) = entries(group);
-    let mut chosen: Vec<Entry> = cases
+    let (left_out, mut chosen): (Vec<Entry>, Vec<Entry>) = entries(group)
         .into_iter()
         .filter(|case| filter.is_none_or(|filter| case.name.contains(filter)))
-        .collect();
+        .partition(|case| exceptions::is_left_out(case.name, &setup.backend));
     if !chosen.iter().any(|case| matches!(case.run, Run::Shared(_))) {
         // There will be nothing for these to look at.
         chosen.retain(|case| !matches!(case.run, Run::Afterwards(_)));
@@ -153,22 +157,21 @@ pub fn run(setup: &Setup, group: Group, filter: Option<&str>) -> Result<Summary>
     if chosen.is_empty() {
         bail!("no case matches the filter");
     }
+    for case in left_out {
+        println!("not with {}: {}", setup.backend, case.name);
+    }
     let mut summary = Summary::default();
-    // What a case needs is part of what the machine must have.
-    let alone = setup.backend.ends_with(ALONE);
-    let left_out = |case: &str| alone && NOT_ALONE.iter().any(|name| case.starts_with(name));
-    for reason in absent.into_iter().filter(|reason| !left_out(reason)) {
-        println!("FAIL    0.00s {reason}");
-        summary.failed += 1;
-    }
-    if alone {
-        chosen.retain(|case| !left_out(case.name));
-        println!("left out without a witness: {}", NOT_ALONE.join(", "));
-    }
     let mut shared = Shared::default();
     for case in chosen {
         let began = Instant::now();
-        let outcome = shared.run(setup, &case);
+        let outcome = match exceptions::fate(case.name) {
+            Ok(Fate::Runs) => shared.run(setup, &case),
+            Ok(Fate::Absent(why)) => {
+                println!("absent        {}: {why}", case.name);
+                continue;
+            }
+            Err(error) => Err(error),
+        };
         let took = began.elapsed();
         match outcome {
             Ok(()) => summary.passed += 1,

@@ -15,10 +15,14 @@ use crate::{
 
 pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
     let shared = cases![Shared:
+        write_is_captured,
         any_count_of_segments_is_one_request,
+        thousand_segments_are_one_request,
         sendmmsg_is_a_record_for_each_request,
         page_never_touched_before_is_captured,
         msg_more_pieces_are_one_request,
+        corked_pieces_are_one_request,
+        request_that_a_timer_sends_has_its_sender,
         zero_copy_sends_are_captured,
         sendfile_is_captured,
         splice_is_captured,
@@ -34,7 +38,24 @@ pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
 }
 
 fn any_count_of_segments_is_one_request(case: &mut Case<'_>) -> Result<()> {
-    case.sends("vectors_of_every_count", 18)
+    case.sends_many("vectors_of_every_count", 128)
+}
+
+fn write_is_captured(case: &mut Case<'_>) -> Result<()> {
+    case.sends("plain_write", 2)
+}
+
+/// More than a hook walks: what it leaves, the wire sees.
+fn thousand_segments_are_one_request(case: &mut Case<'_>) -> Result<()> {
+    case.sends("more_vectors_than_usual", 2)
+}
+
+fn corked_pieces_are_one_request(case: &mut Case<'_>) -> Result<()> {
+    case.sends("corked", 2)
+}
+
+fn request_that_a_timer_sends_has_its_sender(case: &mut Case<'_>) -> Result<()> {
+    case.sends("cork_left_in", 1)
 }
 
 fn sendmmsg_is_a_record_for_each_request(case: &mut Case<'_>) -> Result<()> {

@@ -3,30 +3,27 @@
 use std::{
     collections::HashMap,
     io::{Read as _, Write as _},
-    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
+    net::{Shutdown, TcpStream},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
-use super::client::RunningSender;
+pub use super::case::Case;
 use crate::{
     analyzer::{ALONE, Analyzer, Finished, Launch},
-    compare::{Expected, Sender, compare},
-    mock::{
-        Mock,
-        access_log::{Entry, id_in_target},
-    },
-    netns::{IMDS_V4, IMDS_V6, Netns},
-    record::{Line, Request, defects},
+    compare::Sender,
+    mock::{Mock, access_log::Entry},
+    netns::{IMDS_V4, Netns},
+    record::{Line, defects},
 };
 
 /// How long a record may take to come. Only a failure ever waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Case name of the requests that a session sends itself.
-const FENCE: &str = "fence";
+pub(super) const FENCE: &str = "fence";
 /// Their numbers have six digits, so that none is the beginning of another.
 const FIRST_FENCE: u64 = 100_000;
 
@@ -45,28 +42,17 @@ pub struct Setup {
 /// A world of its own.
 #[derive(Debug)]
 pub struct Session {
-    setup: Setup,
+    pub(super) setup: Setup,
     /// The private namespace.
     pub netns: Netns,
     /// IMDS in it.
     pub mock: Mock,
-    analyzer: Analyzer,
+    pub(super) analyzer: Analyzer,
     fences: u64,
     /// Number of the first line that no case has looked at.
-    next_line: usize,
+    pub(super) next_line: usize,
     /// Number of the first entry of the access log that no case has looked at.
     next_entry: usize,
-}
-
-/// One case in a session.
-#[derive(Debug)]
-pub struct Case<'s> {
-    /// The session.
-    pub session: &'s mut Session,
-    /// Name of the case, in the ids of its requests.
-    pub name: &'static str,
-    /// The case makes the analyzer give something up, which it may count as loss.
-    pub loses: bool,
 }
 
 impl Session {
@@ -124,6 +110,18 @@ impl Session {
             "asked for {asked}, but the analyzer says it uses {}",
             analyzer.backend()
         );
+        ensure!(
+            asked == "auto"
+                || asked == "cgroup"
+                || analyzer.has_witness() != setup.backend.ends_with(ALONE),
+            "asked for {}, but the analyzer is ready {} a witness on the wire",
+            setup.backend,
+            if analyzer.has_witness() {
+                "with"
+            } else {
+                "without"
+            }
+        );
         Ok(Self {
             setup: setup.clone(),
             netns,
@@ -179,7 +177,7 @@ impl Session {
     }
 
     /// The lines since the last case.
-    fn lines(&self) -> Vec<Line> {
+    pub(super) fn lines(&self) -> Vec<Line> {
         self.analyzer
             .stdout()
             .since(self.next_line)
@@ -207,7 +205,7 @@ impl Session {
         Case {
             session: self,
             name,
-            loses: false,
+            loses: &[],
         }
     }
 
@@ -218,134 +216,6 @@ impl Session {
     /// As [`Analyzer::stop`].
     pub fn stop(self) -> Result<Finished> {
         self.analyzer.stop()
-    }
-}
-
-impl Case<'_> {
-    /// Starts a scenario of [`crate::send`].
-    ///
-    /// # Errors
-    ///
-    /// If this program can't be run again.
-    pub fn start(&self, scenario: &str) -> Result<RunningSender> {
-        let destination = SocketAddr::new(IpAddr::V4(IMDS_V4), 80);
-        RunningSender::start(&self.session.netns, scenario, self.name, destination)
-    }
-
-    /// Runs a scenario that sends `count` whole requests, and holds the records
-    /// against the access log.
-    ///
-    /// # Errors
-    ///
-    /// Every difference.
-    pub fn sends(&mut self, scenario: &str, count: usize) -> Result<()> {
-        let mut sender = self.start(scenario)?;
-        sender.await_line("done")?;
-        let expected = self.of_sender(&sender, count)?;
-        self.verify(&expected)?;
-        sender.finish()
-    }
-
-    /// What must be recorded of the `count` requests of a sender that has said all.
-    ///
-    /// # Errors
-    ///
-    /// If the mock has not got that many.
-    pub fn of_sender(&self, sender: &RunningSender, count: usize) -> Result<Vec<Expected>> {
-        let entries = self.entries(count)?;
-        Ok(entries
-            .iter()
-            .map(|entry| {
-                let number = entry.id.as_ref().map_or(0, |id| id.number);
-                Expected::from_entry(entry, sender.sender_of(number))
-            })
-            .collect())
-    }
-
-    /// The case's entries in the access log, of which there must be `count`.
-    ///
-    /// # Errors
-    ///
-    /// If there are fewer or more.
-    pub fn entries(&self, count: usize) -> Result<Vec<Entry>> {
-        let log = self.session.mock.log();
-        log.wait_for(self.name, count, PATIENCE);
-        let entries = log.of_case(self.name);
-        ensure!(
-            entries.len() == count,
-            "the mock has {} requests of this case, not {count}",
-            entries.len()
-        );
-        Ok(entries)
-    }
-
-    /// Holds the records of this case against what must be there.
-    ///
-    /// # Errors
-    ///
-    /// Every difference.
-    pub fn verify(&mut self, expected: &[Expected]) -> Result<()> {
-        let first = self.session.next_line;
-        // Whether all came in time shows in the comparison.
-        self.session
-            .analyzer
-            .stdout()
-            .wait(first, PATIENCE, |lines| {
-                let records = lines
-                    .iter()
-                    .filter(|line| contains(line, b"\"imds_request\""))
-                    .count();
-                records >= expected.len()
-            });
-        self.session.fence()?;
-        let lines = self.session.lines();
-        let mut problems: Vec<String> = Vec::new();
-        let mut records = Vec::new();
-        for line in &lines {
-            match line.request() {
-                Ok(Some(record)) if is_fence(&record) => {}
-                Ok(Some(record)) => records.push(record),
-                Ok(None) if line.event() == "capture_loss" && !self.loses => {
-                    problems.push(String::from_utf8_lossy(&line.raw).into_owned());
-                }
-                Ok(None) => {}
-                Err(error) => problems.push(error),
-            }
-        }
-        problems.extend(self.misplaced(&records));
-        problems.extend(compare(expected, &records).iter().map(ToString::to_string));
-        self.session.next_case();
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let total = problems.len();
-        problems.truncate(12);
-        bail!(
-            "{total} differences between {} requests and {} records:\n    {}",
-            expected.len(),
-            records.len(),
-            problems.join("\n    ")
-        );
-    }
-
-    /// Records that are not of this namespace, backend or service.
-    fn misplaced(&self, records: &[Request]) -> Vec<String> {
-        let addresses = [IMDS_V4.to_string(), IMDS_V6.to_string()];
-        records
-            .iter()
-            .filter(|record| {
-                record.netns != self.session.netns.inode()
-                    || record.backend != self.session.backend()
-                    || record.port != 80
-                    || !addresses.contains(&record.ip)
-            })
-            .map(|record| {
-                format!(
-                    "misplaced: {}:{} netns {} backend {} in {record}",
-                    record.ip, record.port, record.netns, record.backend
-                )
-            })
-            .collect()
     }
 }
 
@@ -372,10 +242,19 @@ pub fn child_sender(pid: u32, program: &Path, args: Vec<String>) -> Sender {
     Sender {
         pid,
         tid: None,
+        threads: Vec::new(),
         name: process_name(program),
+        executable: program
+            .canonicalize()
+            .ok()
+            .map(|path| path.to_string_lossy().into_owned()),
+        executable_state: None,
         args: Some(args),
+        may_lack_args: false,
         uid: 0,
+        parent: None,
         above: vec![std::process::id()],
+        is_deep: false,
         lingers: false,
     }
 }
@@ -393,16 +272,4 @@ pub fn defects_of_run(finished: &Finished) -> Vec<String> {
         found.push(format!("the last record is {last:?}"));
     }
     found
-}
-
-fn is_fence(record: &Request) -> bool {
-    record
-        .path
-        .as_ref()
-        .and_then(|path| id_in_target(path.as_bytes()))
-        .is_some_and(|id| id.case == FENCE)
-}
-
-fn contains(line: &[u8], what: &[u8]) -> bool {
-    line.windows(what.len()).any(|window| window == what)
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Entry, cases, session::Case};
-use crate::compare::{Known, Version};
+use crate::compare::Version;
 
 pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
     cases![Shared:
@@ -59,13 +59,16 @@ fn bare_line_feeds_are_understood(case: &mut Case<'_>) -> Result<()> {
 fn odd_bytes_never_turn_the_version(case: &mut Case<'_>) -> Result<()> {
     let mut sender = case.start("odd_bytes")?;
     sender.await_line("done")?;
-    let mut expected = case.of_sender(&sender, 4)?;
-    for one in &mut expected {
+    let mut expected = case.of_sender(&sender, 5)?;
+    for (one, number) in expected.iter_mut().zip(1..) {
+        // What is not UTF-8 is escaped.
         one.loose_target = true;
-        one.version = Version::RightOrUnknown(match one.version {
-            Version::V1 => Known::V1,
-            _ => Known::V2,
-        });
+        match number {
+            // A NUL in the target, and in a field's value.
+            2 | 4 => one.version = Version::Unknown(&["not_http"]),
+            5 => one.version = Version::Unknown(&["malformed_head"]),
+            _ => {}
+        }
     }
     case.verify(&expected)?;
     sender.finish()
@@ -77,7 +80,8 @@ fn no_bytes_forge_a_record(case: &mut Case<'_>) -> Result<()> {
     let mut expected = case.of_sender(&sender, 1)?;
     for one in &mut expected {
         one.loose_target = true;
-        one.version = Version::RightOrUnknown(Known::V1);
+        // A control byte in a field's value.
+        one.version = Version::Unknown(&["malformed_head"]);
     }
     case.verify(&expected)?;
     sender.finish()

@@ -16,7 +16,7 @@ use crate::workspace;
 /// whose own apt sources have none: Ubuntu.
 const MIRROR_VARIABLE: &str = "IMDS_ANALYZER_DEBIAN_MIRROR";
 /// Debian's keys, on Debian and, from the package of that name, on Ubuntu.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// The path of `kernel`'s image: from the cache, or downloaded into it.
 pub(crate) fn vmlinuz(kernel: &Kernel) -> Result<PathBuf> {
@@ -62,7 +62,8 @@ pub(crate) fn vmlinuz(kernel: &Kernel) -> Result<PathBuf> {
     )
 }
 
-fn mirrors(suite: &str) -> Result<Vec<String>> {
+/// The mirrors that this machine may take a Debian suite from, the likeliest first.
+pub(crate) fn mirrors(suite: &str) -> Result<Vec<String>> {
     match std::env::var(MIRROR_VARIABLE) {
         Ok(mirror) if suite.ends_with("-security") => {
             Ok(vec![format!("{}-security", mirror.trim_end_matches('/'))])

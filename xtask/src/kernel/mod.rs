@@ -6,7 +6,7 @@
 mod apt_sources;
 mod download;
 
-pub(crate) use download::vmlinuz;
+pub(crate) use download::{KEYRING, mirrors, vmlinuz};
 
 /// A kernel that can be booted, and where Debian keeps it.
 #[derive(Debug)]

@@ -8,9 +8,15 @@ use crate::command::{CommandExt as _, cargo};
 /// Built for its own target only.
 const EBPF_PACKAGE: &str = "imds-analyzer-ebpf";
 
+/// A client of the suite that is a workspace of its own.
+const CLIENT_MANIFEST: &str = "tests/clients/aws-config/Cargo.toml";
+
 /// rustfmt on every crate, the eBPF one included.
 pub(super) fn format() -> Result<()> {
-    cargo().args(["fmt", "--all", "--check"]).run()
+    cargo().args(["fmt", "--all", "--check"]).run()?;
+    cargo()
+        .args(["fmt", "--check", "--manifest-path", CLIENT_MANIFEST])
+        .run()
 }
 
 /// Clippy on everything that runs in user space, tests included.

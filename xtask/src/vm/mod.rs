@@ -5,10 +5,12 @@
 //! of its own, and as many run at once as there are processors: an emulated one
 //! keeps one of them busy.
 
+mod clients;
 mod cpio;
 mod guest;
 mod initramfs;
 mod qemu;
+mod root_image;
 mod verdict;
 
 use std::fs;
@@ -49,6 +51,9 @@ pub(crate) struct Args {
     /// Run only the cases whose name contains this
     #[arg(long, value_name = "SUBSTRING", value_parser = kernel_word)]
     filter: Option<String>,
+    /// Run the real clients, in a VM with Debian's packages of them
+    #[arg(long)]
+    clients: bool,
 }
 
 /// What came of a kernel's VMs.
@@ -68,6 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     for kernel in &args.kernel {
         let binaries = step("build", || Binaries::build(kernel.machine.target))?;
         let name = format!("VM {} {}", kernel.name, kernel.machine.debian);
+        let boot = if args.clients { clients::boot } else { boot };
         let outcome = step(&name, || {
             boot(kernel, &args.backend, args.filter.as_deref(), &binaries)
         })?;
@@ -142,12 +148,15 @@ impl Guest<'_> {
     fn boot(&self, name: &str, backend: &str) -> Result<Outcome> {
         let log = self.logs.join(format!("{name}-{backend}.log"));
         note(format_args!("console: {}", log.display()));
-        let mut words = vec![format!("imds.backends={backend}")];
+        let mut words = vec![
+            format!("imds.backends={backend}"),
+            "imds.group=senders".to_owned(),
+        ];
         words.extend(self.filter.map(|filter| format!("imds.filter={filter}")));
         let boot = qemu::Boot {
             machine: self.kernel.machine,
             kernel: &self.image,
-            initramfs: &self.initramfs,
+            root: qemu::Root::Initramfs(&self.initramfs),
             words: &words,
             log: &log,
             limit: LIMIT,

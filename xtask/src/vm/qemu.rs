@@ -27,13 +27,41 @@ const MEMORY_MIB: &str = "1024";
 pub(super) struct Boot<'a> {
     pub(super) machine: &'a Machine,
     pub(super) kernel: &'a Path,
-    pub(super) initramfs: &'a Path,
+    pub(super) root: Root<'a>,
     /// Words for the guest's init, appended to the kernel's command line.
     pub(super) words: &'a [String],
     /// Where the console goes, whole.
     pub(super) log: &'a Path,
     /// How long the VM may live.
     pub(super) limit: Duration,
+}
+
+/// Where the guest's root file system is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Root<'a> {
+    /// In a cpio archive that the kernel unpacks into memory.
+    Initramfs(&'a Path),
+    /// In an image on the first NVMe drive. What the guest writes is gone with it, so
+    /// several can run from one image.
+    Image(&'a Path),
+}
+
+impl Root<'_> {
+    fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Initramfs(archive) => vec!["-initrd".to_owned(), archive.display().to_string()],
+            Self::Image(image) => vec![
+                "-drive".to_owned(),
+                format!(
+                    "file={},format=raw,if=none,id=root,snapshot=on",
+                    // A comma ends QEMU's option, two are one.
+                    image.display().to_string().replace(',', ",,")
+                ),
+                "-device".to_owned(),
+                "nvme,drive=root,serial=root".to_owned(),
+            ],
+        }
+    }
 }
 
 /// Boots, gives each console line to `each`, and waits for the end.
@@ -91,8 +119,7 @@ fn command(boot: &Boot<'_>) -> Command {
         .args(["-serial", "stdio", "-append", &append])
         .arg("-kernel")
         .arg(boot.kernel)
-        .arg("-initrd")
-        .arg(boot.initramfs)
+        .args(boot.root.arguments())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     // SAFETY: between fork and exec only prctl(2) is called, which is async-signal-safe
@@ -130,6 +157,12 @@ fn printable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn image_with_a_comma_in_its_path_is_one_file() {
+        let arguments = Root::Image(Path::new("/a,b/root.ext4")).arguments();
+        assert!(arguments[1].starts_with("file=/a,,b/root.ext4,format=raw,"));
+    }
 
     #[test]
     fn console_line_loses_its_carriage_return_and_escapes() {

@@ -16,6 +16,7 @@ mod units;
 
 use crate::{
     attribution::recent::Weight,
+    capture::Program,
     record::{Container, Ecs, Kubernetes},
 };
 
@@ -41,6 +42,20 @@ pub(super) struct LogindSession {
 }
 
 impl Place {
+    /// Where a process ran its program, as the kernel side told it. `None` if it did not
+    /// tell, or if the process is in the root of the unified hierarchy: on a host with
+    /// the old hierarchies all are.
+    pub(super) fn told(program: &Program) -> Option<Self> {
+        let path = program.cgroup.as_deref().filter(|path| *path != b"/")?;
+        Some(Self::of_path(&String::from_utf8_lossy(path)))
+    }
+
+    /// This place, and what another account of it has more.
+    pub(super) fn completed_by(mut self, other: Self) -> Self {
+        self.add(other, true);
+        self
+    }
+
     /// Reads the lines of `/proc/PID/cgroup`: `ID:CONTROLLERS:PATH` (cgroups(7)). In
     /// v1 there is one for each hierarchy, of which systemd's own names the units; in
     /// v2 there is one for all; in a hybrid there are both.

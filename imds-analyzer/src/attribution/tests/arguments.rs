@@ -42,7 +42,24 @@ fn arguments_are_of_one_process_only() {
     successor.start_boottime_ns += 1;
     assert_eq!(args_of(&attributor.attribute(&successor, NOW)), None);
     assert_eq!(args_of(&attributor.attribute(&task(8, "curl"), NOW)), None);
-    assert_eq!(args_of(&attributor.attribute(&task(7, "wget"), NOW)), None);
+    let execed = Task {
+        exec_id: 4,
+        ..task(7, "curl")
+    };
+    assert_eq!(args_of(&attributor.attribute(&execed, NOW)), None);
+}
+
+#[test]
+fn process_that_renames_itself_keeps_its_arguments() {
+    let mut attributor = Host::new().attributor();
+    attributor.note_args(&task(7, "python3"), &bytes(&["python3", "a.py"]), false);
+    attributor.attribute(&task(7, "python3"), NOW);
+    let found = attributor.attribute(&task(7, "worker"), NOW);
+    assert_eq!(args_of(&found).unwrap(), ["python3", "a.py"]);
+    assert_eq!(
+        (found.process.name.as_str(), found.lineage.as_str()),
+        ("worker", "worker")
+    );
 }
 
 #[test]

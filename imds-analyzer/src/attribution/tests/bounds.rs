@@ -6,7 +6,7 @@ use super::*;
 fn facts_and_attributions_of_many_senders_are_forgotten() {
     let mut attributor = Host::new().attributor();
     let long = "a b ".repeat(500);
-    for pid in 1..300 {
+    for pid in 1..1000 {
         let sender = task(pid, "curl");
         attributor.note_args(&sender, &bytes(&["curl", &long, &pid.to_string()]), false);
         attributor.note_ancestors(&sender, vec![ancestor(1, "init"); 32], false);
@@ -14,10 +14,10 @@ fn facts_and_attributions_of_many_senders_are_forgotten() {
     }
     let first = attributor.attribute(&task(1, "curl"), NOW);
     assert_eq!((args_of(&first), first.ancestors.len()), (None, 0));
-    let last = attributor.attribute(&task(299, "curl"), NOW);
+    let last = attributor.attribute(&task(999, "curl"), NOW);
     assert_eq!(
         (args_of(&last).unwrap()[2], last.ancestors.len()),
-        ("299", 32)
+        ("999", 32)
     );
 }
 

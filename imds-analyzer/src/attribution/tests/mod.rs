@@ -4,6 +4,7 @@ mod ancestors;
 mod arguments;
 mod bounds;
 mod process;
+mod program;
 mod secrets;
 mod sessions;
 
@@ -127,6 +128,7 @@ fn task(pid: u32, name: &str) -> Task {
         tgid: pid,
         tid: pid,
         start_boottime_ns: START,
+        exec_id: 3,
         uid: 1000,
         gid: 1000,
         thread_name: name.into(),
@@ -139,6 +141,8 @@ fn ancestor(pid: u32, name: &str) -> Ancestor {
     Ancestor {
         tgid: pid,
         start_boottime_ns: START,
+        exec_id: 2,
+        file: None,
         uid: 0,
         name: name.into(),
     }

@@ -128,7 +128,7 @@ fn missing_struct_is_named_in_the_error() {
         .unwrap()
         .member("nowhere", "first")
         .unwrap_err();
-    assert_eq!(error, BtfError::NoStruct("nowhere".to_owned()));
+    assert_eq!(error.to_string(), "there is no `struct nowhere`");
 }
 
 #[test]
@@ -149,27 +149,145 @@ fn enum_value_is_its_number() {
     assert!(btf.enum_value("color", "GREEN").is_err());
 }
 
+/// What the sample says, or why not.
+fn lookups(blob: &[u8]) -> Result<(Member, Member, u32), BtfError> {
+    let btf = Btf::parse(blob)?;
+    Ok((
+        btf.member("outer", "lock.owned")?,
+        btf.member("outer", "inner")?,
+        btf.enum_value("color", "BLUE")?,
+    ))
+}
+
 #[test]
-fn blob_cut_anywhere_is_an_error_or_lacks_the_member_but_never_panics() {
+fn blob_cut_anywhere_says_so_or_what_is_missing() {
     let blob = sample();
+    let whole = lookups(&blob).unwrap();
     for end in 0..blob.len() {
-        assert!(Btf::parse(&blob[..end]).is_err(), "cut at {end}");
+        match lookups(&blob[..end]) {
+            // The very last string is `BLUE`, and all are needed.
+            Ok(found) => panic!("{found:?} in the first {end} bytes, {whole:?} in all"),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains("truncated"), "cut at {end}: {text}");
+                let named = ["`struct outer`", "`enum color`"];
+                let names = named.iter().any(|name| text.contains(name));
+                assert_eq!(names, end >= HEADER_LEN, "cut at {end}: {text}");
+            }
+        }
     }
 }
 
 #[test]
-fn corrupted_blob_never_panics() {
+fn what_comes_before_the_cut_is_still_right() {
+    let blob = sample();
+    let whole = Btf::parse(&blob).unwrap().member("outer", "first");
+    let cut = blob.len() - b"BLUE\0".len();
+    let btf = Btf::parse(&blob[..cut]).unwrap();
+    assert_eq!(btf.member("outer", "first"), whole);
+    let error = btf.enum_value("color", "BLUE").unwrap_err().to_string();
+    assert!(error.contains("`BLUE` in `enum color`"), "{error}");
+}
+
+#[test]
+fn any_corrupted_byte_is_survived() {
     let blob = sample();
     for at in 0..blob.len() {
-        for value in [0x00, 0x7f, 0xff] {
+        for value in 0..=u8::MAX {
             let mut blob = blob.clone();
             blob[at] = value;
-            if let Ok(btf) = Btf::parse(&blob) {
-                let _ = btf.member("outer", "lock.owned");
-                let _ = btf.enum_value("color", "BLUE");
+            let found = lookups(&blob);
+            // Strings and sizes may differ, but no offset lies outside 24 bits of bits.
+            if let Ok((owned, inner, _)) = found {
+                assert!(
+                    owned.offset <= u32::MAX / 8 && inner.offset <= u32::MAX / 8,
+                    "byte {at} = {value}"
+                );
             }
         }
     }
+}
+
+#[test]
+fn absurd_lengths_are_a_truncation() {
+    let whole = lookups(&sample());
+    for at in [4, 8, 12, 16, 20] {
+        let mut blob = sample();
+        blob[at..at + 4].copy_from_slice(&u32::MAX.to_ne_bytes());
+        let found = lookups(&blob);
+        // A section that begins where it should is there, however long it says it is.
+        if [12, 20].contains(&at) {
+            assert_eq!(found, whole, "word at {at}");
+        } else {
+            let error = found.unwrap_err().to_string();
+            assert!(error.contains("truncated"), "word at {at}: {error}");
+        }
+    }
+}
+
+/// A blob whose first type is what `build` adds, with the names `s` and `x`.
+fn blob_of(build: impl FnOnce(&mut Blob, u32)) -> Vec<u8> {
+    let mut blob = Blob {
+        types: Vec::new(),
+        strings: vec![0],
+    };
+    let s = blob.name("s");
+    blob.name("x");
+    build(&mut blob, s);
+    blob.finish()
+}
+
+#[test]
+fn struct_within_itself_is_given_up() {
+    // Each anonymous member is the struct itself: 1000 to the power of the depth.
+    let members: Vec<u32> = [0, 1, 0].repeat(1000);
+    let blob = blob_of(|blob, s| blob.add(s, KIND_STRUCT, 1000, false, 4, &members));
+    let error = Btf::parse(&blob).unwrap().member("s", "x").unwrap_err();
+    assert!(matches!(error, BtfError::Cyclic { .. }), "{error}");
+    assert!(error.to_string().contains("`x` in `struct s`"), "{error}");
+}
+
+#[test]
+fn typedef_of_itself_is_given_up() {
+    let blob = blob_of(|blob, s| {
+        blob.add(s, KIND_STRUCT, 1, false, 4, &[0, 2, 0]);
+        blob.add(0, KIND_TYPEDEF, 0, false, 2, &[]);
+    });
+    let error = Btf::parse(&blob).unwrap().member("s", "x").unwrap_err();
+    assert!(matches!(error, BtfError::NoMember { .. }), "{error}");
+}
+
+#[test]
+fn type_that_announces_more_than_there_is_is_named() {
+    let blob = blob_of(|blob, s| blob.add(s, KIND_STRUCT, 0xffff, false, 4, &[]));
+    let error = Btf::parse(&blob).unwrap().member("s", "x").unwrap_err();
+    let damage = Some(Damage::CutType(1));
+    let structure = "s".to_owned();
+    assert_eq!(error, BtfError::NoStruct { structure, damage });
+}
+
+#[test]
+fn kind_of_a_later_kernel_hides_only_what_follows_it() {
+    let blob = blob_of(|blob, s| {
+        let x = s + 2;
+        blob.add(s, KIND_STRUCT, 1, false, 4, &[x, 0, 0]);
+        blob.add(0, 31, 0, false, 0, &[]);
+        blob.add(x, KIND_ENUM, 1, false, 4, &[s, 3]);
+    });
+    let btf = Btf::parse(&blob).unwrap();
+    assert_eq!(btf.member("s", "x").unwrap().offset, 0);
+    let error = btf.enum_value("x", "s").unwrap_err().to_string();
+    assert!(
+        error.contains("`s` in `enum x`") && error.contains("kind 31 is unknown"),
+        "{error}"
+    );
+}
+
+#[test]
+fn name_outside_the_strings_is_told() {
+    let blob = blob_of(|blob, _| blob.add(1 << 20, KIND_STRUCT, 0, false, 4, &[]));
+    let error = Btf::parse(&blob).unwrap().member("s", "x").unwrap_err();
+    assert!(error.to_string().contains("name of type 1"), "{error}");
 }
 
 #[test]
@@ -177,6 +295,16 @@ fn other_byte_order_is_named() {
     let mut blob = sample();
     blob.swap(0, 1);
     assert!(matches!(Btf::parse(&blob), Err(BtfError::OtherEndian)));
+}
+
+#[test]
+fn other_version_is_named() {
+    let mut blob = sample();
+    blob[2] = 2;
+    assert!(matches!(
+        Btf::parse(&blob),
+        Err(BtfError::UnknownVersion(2))
+    ));
 }
 
 #[test]

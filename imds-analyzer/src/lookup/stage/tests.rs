@@ -46,7 +46,7 @@ impl World {
         let process = request.process.as_mut().unwrap();
         process.executable = Some(executable.to_owned());
         process.executable_file = Some(FileId {
-            device: (8, 1),
+            device: 8,
             inode: 7,
         });
         self.take(time, Event::ImdsRequest(Box::new(request)));
@@ -212,17 +212,26 @@ fn nothing_is_asked_about_a_delegated_container() {
 #[test]
 fn path_that_is_not_what_the_file_system_has_is_not_asked_about() {
     let mut world = world(10);
-    for path in [
-        "/a\\nb",
-        "/x (deleted)",
-        "/…[truncated 9 bytes]",
-        "/[REDACTED]",
-        "memfd:x",
-    ] {
+    for path in ["/a\\nb", "/…[truncated 9 bytes]", "/[REDACTED]", "memfd:x"] {
         world.request(1, path);
     }
     assert_eq!(world.asked(), []);
-    assert_eq!(world.emitted().len(), 5);
+    assert_eq!(world.emitted().len(), 4);
+}
+
+#[test]
+fn executable_that_is_gone_is_not_asked_about() {
+    let mut process = fixture::request().process.unwrap();
+    process.container = None;
+    process.executable_file = Some(FileId {
+        device: 8,
+        inode: 7,
+    });
+    process.executable_state = Some(record::ExecutableState::Deleted);
+    assert_eq!(Question::about(&process, true), []);
+    process.executable_state = None;
+    assert_eq!(Question::about(&process, true).len(), 1);
+    assert_eq!(Question::about(&process, false), []);
 }
 
 #[test]

@@ -50,10 +50,7 @@ impl Host {
     fn file(&self, path: &str) -> FileId {
         let metadata = fs::metadata(self.0.path().join(path)).unwrap();
         FileId {
-            device: (
-                rustix::fs::major(metadata.dev()),
-                rustix::fs::minor(metadata.dev()),
-            ),
+            device: metadata.dev(),
             inode: metadata.ino(),
         }
     }

@@ -25,6 +25,7 @@ fn no_secret_of_a_request_or_its_sender_comes_out_wherever_it_is_cut() {
             task: task(),
             args: vec![b"bash".to_vec(), b"-c".to_vec(), script.clone().into()],
             truncated: false,
+            at_exec: false,
         });
         run.send(0, 0, &head.as_bytes()[..cut]);
         run.close();

@@ -1,6 +1,7 @@
 //! What is replaced and what stays.
 
 mod bounds;
+mod capabilities;
 mod pairs;
 mod readable;
 mod scripts;

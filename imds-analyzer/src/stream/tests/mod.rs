@@ -24,6 +24,7 @@ pub(in crate::stream) fn task(tgid: u32) -> Task {
         tgid,
         tid: tgid,
         start_boottime_ns: 0,
+        exec_id: 0,
         uid: 0,
         gid: 0,
         thread_name: b"t".to_vec(),

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     time::Duration,
 };
@@ -77,13 +77,20 @@ impl HeldClient {
         last.context("the client ended, or took too long; why is on standard error")
     }
 
-    /// Who it is. Its name is the one that the kernel has for it now: some runtimes
-    /// rename their process.
+    /// Who it is. Name and threads are those that the kernel has for it now: some
+    /// runtimes rename their process, and threads have names of their own, which are
+    /// not the process's.
     pub(super) fn sender(&self) -> Result<Sender> {
-        let name = fs::read_to_string(format!("/proc/{}/comm", self.sender.pid))
+        let process = PathBuf::from(format!("/proc/{}", self.sender.pid));
+        let name = fs::read_to_string(process.join("comm"))
             .context("read the name of a client that waits")?;
+        let mut threads = Vec::new();
+        for thread in fs::read_dir(process.join("task")).context("list its threads")? {
+            threads.extend(thread?.file_name().to_string_lossy().parse::<u32>());
+        }
         Ok(Sender {
             name: name.trim_end().to_owned(),
+            threads,
             ..self.sender.clone()
         })
     }
