@@ -6,7 +6,7 @@
 use crate::{
     attribution::Attributor,
     capture::{self, Payload, backend::Backend},
-    classify,
+    classify, client,
     http::RequestHead,
     record::{self, Event, ImdsVersion},
     redact,
@@ -190,6 +190,8 @@ impl Pipeline {
                 bytes: request.bytes,
                 truncated: request.truncated,
             },
+            enrichment: None,
+            enrichment_error: None,
             ancestors,
             ancestors_truncated,
         }
@@ -198,12 +200,14 @@ impl Pipeline {
 
 /// What a record shows of a head, escaped and free of secrets.
 fn describe_head(head: &RequestHead<'_>) -> record::Http {
-    let header = |name| head.values(name).next().map(redact::text);
+    let user_agent = head.values("user-agent").next().map(redact::text);
     record::Http {
         method: Some(redact::text(head.method.as_bytes())),
         path: Some(path(head.target)),
         host: head.values("host").next().map(host),
-        user_agent: header("user-agent"),
+        // What is shown is free of secrets, and so is what is made of it.
+        client: user_agent.as_deref().and_then(client::identify),
+        user_agent,
     }
 }
 

@@ -22,7 +22,10 @@ use crate::{
     cli::RunArgs,
     clock::{self, Clock},
     config::{self, Config},
-    host, netns,
+    enrich::Enricher,
+    host,
+    lookup::{self, Lookups},
+    netns,
     pipeline::Pipeline,
     record, sink,
     stream::Limits,
@@ -54,6 +57,7 @@ struct Daemon {
     losses: LossCounters,
     debug_log: DebugLog,
     pipeline: Pipeline,
+    lookups: Lookups,
     writer: sink::WriterHandle,
     heartbeat_interval_s: u32,
     terminate: Signal,
@@ -71,6 +75,7 @@ impl Daemon {
     /// Opens the output and begins to capture.
     fn start(config: &Config, debug_ebpf: bool) -> anyhow::Result<Self> {
         let netns = config.netns.as_deref().map(netns::inode).transpose()?;
+        let enricher = Enricher::new(&config.enrich)?;
         // The handlers come first: a signal during the start must end it in order.
         let terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
@@ -79,6 +84,14 @@ impl Daemon {
         let clock = Arc::new(Clock::new());
         let origin = host::origin(Path::new("/"), config);
         let writer = sink::Writer::spawn(output, renderer, origin, Arc::clone(&clock))?;
+
+        let options = lookup::Options {
+            root: "/".into(),
+            packages: config.package_lookup.get(),
+            enricher,
+        };
+        let to_writer = writer.clone();
+        let lookups = Lookups::start(options, move |time, event| to_writer.send(time, event))?;
 
         let Capture {
             mut programs,
@@ -121,7 +134,7 @@ impl Daemon {
                 "no witness on the wire: sendfile before 6.5 and MPTCP are not seen"
             );
         }
-        writer.send(
+        lookups.send(
             clock::boottime_ns(),
             record::Event::AnalyzerStarted(record::Started {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -145,6 +158,7 @@ impl Daemon {
             debug_log,
             pipeline: Pipeline::new(limits(&config.limits), Attributor::new("/", clock), backend)
                 .watching(config.destinations.clone()),
+            lookups,
             writer,
             heartbeat_interval_s: config.heartbeat_interval_s.get(),
             terminate,
@@ -169,11 +183,11 @@ impl Daemon {
                 _ = heartbeat.tick() => self.beat(),
                 () = self.debug_log.relay() => {}
                 () = boottime_reaches(expiry) => {
-                    let writer = &self.writer;
-                    let mut emit = |time, event| writer.send(time, event);
+                    let lookups = &self.lookups;
+                    let mut emit = |time, event| lookups.send(time, event);
                     self.pipeline.expire(clock::boottime_ns(), &mut emit);
                 }
-                batch = next_batch(&mut self.ring, &mut self.pipeline, &self.writer) => {
+                batch = next_batch(&mut self.ring, &mut self.pipeline, &self.lookups) => {
                     batch.context("the ring buffer cannot be polled any more")?;
                     if self.losses_read.elapsed() >= LOSS_INTERVAL {
                         self.report_losses();
@@ -192,7 +206,7 @@ impl Daemon {
             counters: self.pipeline.counters(),
         };
         let event = record::Event::Heartbeat(heartbeat);
-        self.writer.send(clock::boottime_ns(), event);
+        self.lookups.send(clock::boottime_ns(), event);
     }
 
     /// Writes a record for each cause whose counter grew.
@@ -212,7 +226,7 @@ impl Daemon {
                 count: loss.count,
                 total: loss.total,
             });
-            self.writer.send(clock::boottime_ns(), event);
+            self.lookups.send(clock::boottime_ns(), event);
         }
     }
 
@@ -222,9 +236,9 @@ impl Daemon {
             tracing::debug!(%error, "systemd was not told of the stop");
         }
         self.programs = None;
-        let (pipeline, writer) = (&mut self.pipeline, &self.writer);
-        self.ring.drain(|event| take(event, pipeline, writer));
-        let mut emit = |time, event| writer.send(time, event);
+        let (pipeline, lookups) = (&mut self.pipeline, &self.lookups);
+        self.ring.drain(|event| take(event, pipeline, lookups));
+        let mut emit = |time, event| lookups.send(time, event);
         pipeline.finish(clock::boottime_ns(), &mut emit);
         // The counters live as long as they are held, programs or not.
         self.report_losses();
@@ -236,10 +250,11 @@ impl Daemon {
             reason,
             counters: self.pipeline.counters(),
         };
-        self.writer.send(
+        self.lookups.send(
             clock::boottime_ns(),
             record::Event::AnalyzerStopped(stopped),
         );
+        self.lookups.finish();
         self.writer.finish().await?;
         Ok(())
     }
@@ -248,15 +263,16 @@ impl Daemon {
 async fn next_batch(
     ring: &mut Ring,
     pipeline: &mut Pipeline,
-    writer: &sink::WriterHandle,
+    lookups: &Lookups,
 ) -> std::io::Result<()> {
-    ring.next_batch(|event| take(event, pipeline, writer)).await
+    ring.next_batch(|event| take(event, pipeline, lookups))
+        .await
 }
 
-fn take(event: Result<Event, Malformed>, pipeline: &mut Pipeline, writer: &sink::WriterHandle) {
+fn take(event: Result<Event, Malformed>, pipeline: &mut Pipeline, lookups: &Lookups) {
     match event {
         Ok(event) => {
-            let mut emit = |time, event| writer.send(time, event);
+            let mut emit = |time, event| lookups.send(time, event);
             pipeline.take(event, clock::boottime_ns(), &mut emit);
         }
         Err(error) => {

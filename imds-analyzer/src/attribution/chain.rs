@@ -9,6 +9,7 @@ use super::{
     is_fresh,
     proc::{Live, ProcRoot},
     recent::{Recent, Weight},
+    session::Scheduler,
 };
 use crate::{
     capture::{self, Program, Task},
@@ -33,6 +34,8 @@ pub(super) struct Chain {
     /// User id of the nearest ancestor that `/proc` knew, unless that one is in a
     /// container.
     pub(super) host_user: Option<u32>,
+    /// The cron or at daemon among them, if there is one.
+    pub(super) scheduler: Option<Scheduler>,
 }
 
 /// What `/proc` once said of an ancestor, or the kernel side when it executed its
@@ -86,6 +89,11 @@ impl Chains {
             Some((ancestor.uid, known.in_container))
         });
         chain.host_user = nearest.and_then(|(uid, contained)| (!contained).then_some(uid));
+        chain.scheduler = facts.iter().zip(&known).find_map(|(ancestor, known)| {
+            let known = known.as_ref().filter(|it| !it.in_container)?;
+            let executable = known.executable.as_ref().filter(|_| ancestor.uid == 0)?;
+            Scheduler::of(&executable.path)
+        });
         for (ancestor, known) in facts.iter().zip(known) {
             chain.ancestors.push(Ancestor {
                 user: Some(User {

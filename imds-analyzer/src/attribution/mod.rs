@@ -13,7 +13,8 @@ mod executable;
 mod facts;
 mod identity;
 mod proc;
-mod recent;
+pub(crate) mod recent;
+mod session;
 mod users;
 
 use std::{path::PathBuf, sync::Arc};
@@ -42,6 +43,16 @@ const FRESH_NS: u64 = 1_000_000_000;
 
 fn is_fresh(at_ns: u64, now_ns: u64) -> bool {
     now_ns.saturating_sub(at_ns) < FRESH_NS
+}
+
+/// The container that the lines of a `/proc/PID/cgroup` tell.
+pub(crate) fn container_of(cgroup: &str) -> Option<record::Container> {
+    Place::of(cgroup).container
+}
+
+/// The name that a passwd file has for a user.
+pub(crate) fn name_in_passwd(passwd: impl std::io::BufRead, uid: u32) -> Option<String> {
+    users::find(passwd, uid)
 }
 
 /// What the record says of the sender.
@@ -186,19 +197,30 @@ impl Attributor {
                 (None, Some(before)) => Chain {
                     ancestors: before.ancestors.clone(),
                     truncated: before.ancestors_truncated,
-                    host_user: None,
+                    ..Chain::default()
                 },
                 (None, None) => Chain::default(),
             },
         };
-        let (executable_before, args_before) = before.map_or((None, None), |before| {
-            let process = before.process;
-            let executable = process.executable.map(|path| Shown {
-                path,
-                state: process.executable_state,
+        let (executable_before, file_before, args_before, session_before) =
+            before.map_or((None, None, None, None), |before| {
+                let process = before.process;
+                let executable = process.executable.map(|path| Shown {
+                    path,
+                    state: process.executable_state,
+                });
+                let file = process.executable_file;
+                (executable, file, process.args, process.session)
             });
-            (executable, process.args)
-        });
+        // As stat(2) gives it, if it can still be asked: lookups will ask it too.
+        let executable_file = program
+            .and_then(|live| live.executable.as_ref()?.file)
+            .or(told.as_ref().and_then(|told| told.file))
+            .map(|file| record::FileId {
+                device: file.device,
+                inode: file.inode,
+            })
+            .or(file_before);
         let executable = told
             .as_ref()
             .and_then(Shown::of)
@@ -210,11 +232,12 @@ impl Attributor {
             .facts
             .args(identity, program.map(|live| live.args.as_slice()))
             .or(args_before);
-        let place = told
-            .as_ref()
-            .and_then(Place::told)
-            .or_else(|| live.as_ref().map(|live| Place::of(&live.cgroup)))
-            .or(place_before);
+        let place = told.as_ref().and_then(Place::told);
+        let place = match (place, live.as_ref().map(|live| Place::of(&live.cgroup))) {
+            // The kernel side knows the unified hierarchy only.
+            (Some(told), Some(live)) => Some(told.completed_by(live)),
+            (told, live) => told.or(live).or(place_before),
+        };
         let is_on_host = match &place {
             // A container's users are in its own passwd file.
             Some(place) => place.container.is_none(),
@@ -222,6 +245,12 @@ impl Attributor {
             None => chain.host_user == Some(task.uid),
         };
         let name = redact::text(&task.process_name);
+        let session = session::of(
+            place.as_ref(),
+            live.as_ref().and_then(|live| live.login),
+            chain.scheduler,
+            &mut self.users,
+        );
         let process = record::Process {
             pid: task.tgid,
             tid: task.tid,
@@ -230,6 +259,8 @@ impl Attributor {
             thread_name: thread_name(task),
             executable,
             executable_state,
+            executable_file,
+            package: None,
             args,
             user: record::User {
                 id: task.uid,
@@ -240,7 +271,14 @@ impl Attributor {
                 },
             },
             container: place.as_ref().and_then(|place| place.container.clone()),
+            kubernetes: place.as_ref().and_then(|place| place.kubernetes.clone()),
+            ecs: place.as_ref().and_then(|place| place.ecs.clone()),
             systemd_unit: place.as_ref().and_then(|place| place.systemd_unit.clone()),
+            systemd_user_unit: place
+                .as_ref()
+                .and_then(|place| place.systemd_user_unit.clone()),
+            systemd_slice: place.as_ref().and_then(|place| place.systemd_slice.clone()),
+            session: session.or(session_before),
             cgroup: told
                 .as_ref()
                 .and_then(|told| told.cgroup.as_deref())
@@ -290,13 +328,9 @@ fn lineage(process: &record::Process, ancestors: &[record::Ancestor]) -> String 
 impl Weight for Learnt {
     fn heap_bytes(&self) -> usize {
         let process = &self.attribution.process;
-        let place = self.place.as_ref();
-        let container = |it: &record::Container| it.id.len() + it.runtime.heap_bytes();
-        // Container and unit are in the place and in the record.
-        2 * place
-            .and_then(|it| it.container.as_ref())
-            .map_or(0, container)
-            + 2 * place.map_or(0, |it| it.systemd_unit.heap_bytes())
+        // Where it runs is in the place and in the record.
+        let place = 2 * self.place.as_ref().map_or(0, Weight::heap_bytes);
+        place
             + process.start_time.heap_bytes()
             + process.name.heap_bytes()
             + process.thread_name.heap_bytes()
@@ -305,6 +339,10 @@ impl Weight for Learnt {
             + process.cgroup.heap_bytes()
             + process.args.heap_bytes()
             + process.user.name.heap_bytes()
+            + process.session.as_ref().map_or(0, |session| {
+                let user = session.user.as_ref();
+                session.id.heap_bytes() + user.map_or(0, |user| user.name.heap_bytes())
+            })
             + self.attribution.lineage.heap_bytes()
             + self.attribution.ancestors.heap_bytes()
     }

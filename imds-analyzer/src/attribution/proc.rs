@@ -38,6 +38,16 @@ pub(super) struct Live {
     pub(super) args: Vec<Vec<u8>>,
     /// Lines of the `cgroup` file.
     pub(super) cgroup: String,
+    /// The user who logged in, and the session, by the audit system.
+    pub(super) login: Option<Login>,
+}
+
+/// Who logged in (pam_loginuid(8)). It is set once and kept by all descendants,
+/// whoever they run as; services of systemd have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Login {
+    pub(super) uid: u32,
+    pub(super) session: Option<u32>,
 }
 
 impl ProcRoot {
@@ -74,6 +84,7 @@ impl ProcRoot {
             path: path.into_os_string().into_vec(),
         });
         let cgroup = read(&process, "cgroup", MAX_CGROUP).unwrap_or_default();
+        let login = login(&process);
         let name = name(&process)?;
         let stat = process.stat().ok()?;
         let is_other = start_ticks.is_some_and(|ticks| ticks != stat.starttime);
@@ -88,8 +99,22 @@ impl ProcRoot {
             executable,
             args: split_args(&args),
             cgroup: String::from_utf8_lossy(&cgroup).into_owned(),
+            login,
         })
     }
+}
+
+fn login(process: &Process) -> Option<Login> {
+    let number = |file| {
+        let digits = read(process, file, 16)?;
+        let number: u32 = std::str::from_utf8(&digits).ok()?.trim().parse().ok()?;
+        // -1: not set.
+        (number != u32::MAX).then_some(number)
+    };
+    Some(Login {
+        uid: number("loginuid")?,
+        session: number("sessionid"),
+    })
 }
 
 fn name(process: &Process) -> Option<Vec<u8>> {

@@ -10,14 +10,14 @@ use std::{
 const ENTRY_BYTES: usize = 256;
 
 /// Values that know what they cost.
-pub(super) trait Weight {
+pub(crate) trait Weight {
     /// Memory that the value owns on the heap, bytes; an estimate.
     fn heap_bytes(&self) -> usize;
 }
 
 /// Entries that cost at most `max_bytes` together; beyond, those that were neither
 /// inserted nor asked for the longest are forgotten.
-pub(super) struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     entries: HashMap<K, Entry<V>>,
     by_use: BTreeMap<u64, K>,
     uses: u64,
@@ -32,7 +32,7 @@ struct Entry<V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Weight> Recent<K, V> {
-    pub(super) fn new(max_bytes: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize) -> Self {
         Self {
             entries: HashMap::new(),
             by_use: BTreeMap::new(),
@@ -43,7 +43,7 @@ impl<K: Clone + Eq + Hash, V: Weight> Recent<K, V> {
     }
 
     /// The value of `key`, which counts as used now.
-    pub(super) fn get(&mut self, key: &K) -> Option<&V> {
+    pub(crate) fn get(&mut self, key: &K) -> Option<&V> {
         let entry = self.entries.get_mut(key)?;
         if let Some(key) = self.by_use.remove(&entry.used) {
             entry.used = self.uses;
@@ -54,14 +54,14 @@ impl<K: Clone + Eq + Hash, V: Weight> Recent<K, V> {
     }
 
     /// Takes the value of `key` out.
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.remove(key)?;
         self.by_use.remove(&entry.used);
         self.bytes -= entry.bytes;
         Some(entry.value)
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         self.remove(&key);
         let entry = Entry {
             used: self.uses,

@@ -52,7 +52,7 @@ impl Users {
 }
 
 /// `name:password:uid:…`; the first line with a uid names it, as in getpwuid(3).
-fn find(passwd: impl BufRead, uid: u32) -> Option<String> {
+pub(super) fn find(passwd: impl BufRead, uid: u32) -> Option<String> {
     passwd.split(b'\n').map_while(Result::ok).find_map(|line| {
         let mut fields = line.split(|&byte| byte == b':');
         let (name, _, number) = (fields.next()?, fields.next()?, fields.next()?);

@@ -53,8 +53,12 @@ pub struct Config {
     pub heartbeat_interval_s: HeartbeatInterval,
     /// Size of the ring buffer between kernel and user space, bytes.
     pub ring_buffer_bytes: RingBufferBytes,
+    /// Whether to look for the package that owns a caller's executable.
+    pub package_lookup: UnlessOff,
     /// Bounds on memory.
     pub limits: Limits,
+    /// A program of the owner's that says more of callers.
+    pub enrich: Enrich,
     /// Name of the host in the records, instead of the kernel's.
     pub host: HostOverride,
     /// Where in the cloud the host is, instead of what its disk says.
@@ -119,6 +123,35 @@ impl Default for Limits {
             max_streams: 16_384,
             max_buffered_bytes: 4 << 20,
             idle_timeout_s: 120,
+        }
+    }
+}
+
+/// A program of the owner's that gets a record and says more of its caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Enrich {
+    /// The program, by its absolute path, and its arguments. Empty: none.
+    #[serde(deserialize_with = "value::command")]
+    pub command: Vec<String>,
+    /// How long it may take, milliseconds.
+    #[serde(deserialize_with = "value::enrich_timeout")]
+    pub timeout_ms: u32,
+    /// How many of it may run at once.
+    #[serde(deserialize_with = "value::enrich_concurrent")]
+    pub max_concurrent: u32,
+    /// How long its answer is used again for callers of the same kind, seconds.
+    #[serde(deserialize_with = "value::enrich_cache")]
+    pub cache_s: u32,
+}
+
+impl Default for Enrich {
+    fn default() -> Self {
+        Self {
+            command: Vec::new(),
+            timeout_ms: 1_000,
+            max_concurrent: 2,
+            cache_s: 300,
         }
     }
 }

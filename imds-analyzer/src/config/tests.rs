@@ -68,6 +68,12 @@ fn every_key_is_read() {
         btf = "/var/lib/vmlinux.btf"
         heartbeat_interval_s = 5
         ring_buffer_bytes = 65536
+        package_lookup = false
+        [enrich]
+        command = ["/usr/local/bin/enrich", "-v"]
+        timeout_ms = 50
+        max_concurrent = 3
+        cache_s = 0
         [limits]
         max_head_bytes = 20000
         max_streams = 32
@@ -98,6 +104,14 @@ fn every_key_is_read() {
         idle_timeout_s: 7,
     };
     assert_eq!(config.limits, limits);
+    assert!(!config.package_lookup.get());
+    let enrich = Enrich {
+        command: vec!["/usr/local/bin/enrich".to_owned(), "-v".to_owned()],
+        timeout_ms: 50,
+        max_concurrent: 3,
+        cache_s: 0,
+    };
+    assert_eq!(config.enrich, enrich);
     assert_eq!(config.host.name.as_deref(), Some("web-1"));
     assert_eq!(
         config.cloud.instance_id.as_deref(),
@@ -200,6 +214,16 @@ fn ring_buffer_that_the_kernel_would_refuse_is_refused_here() {
         "a.toml:1:21: ring_buffer_bytes: 5000000 is not a power of two; the next one is 8388608"
     );
     assert!(refusal("ring_buffer_bytes = 2048\n").contains("out of range"));
+}
+
+#[test]
+fn program_that_a_search_path_would_choose_is_refused() {
+    assert_eq!(
+        refusal("[enrich]\ncommand = [\"enrich\"]\n"),
+        "a.toml:2:11: enrich.command: `enrich` is no absolute path; name the program like /usr/local/bin/enrich"
+    );
+    assert!(refusal("[enrich]\ncommand = \"/bin/x\"\n").contains("enrich.command"));
+    assert!(refusal("[enrich]\nmax_concurrent = 0\n").contains("1 to 16 programs"));
 }
 
 #[test]

@@ -196,6 +196,37 @@ pub(super) fn idle_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     bounded(deserializer, 1, 3_600, "seconds")
 }
 
+/// `enrich.timeout_ms`
+pub(super) fn enrich_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 10, 10_000, "milliseconds")
+}
+
+/// `enrich.max_concurrent`
+pub(super) fn enrich_concurrent<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<u32, D::Error> {
+    bounded(deserializer, 1, 16, "programs")
+}
+
+/// `enrich.cache_s`
+pub(super) fn enrich_cache<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    bounded(deserializer, 0, 86_400, "seconds")
+}
+
+/// `enrich.command`: no shell and no search path decides what is run.
+pub(super) fn command<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let command = Vec::<String>::deserialize(deserializer)?;
+    match command.first() {
+        Some(program) if !program.starts_with('/') => Err(D::Error::custom(format!(
+            "`{program}` is no absolute path; name the program like /usr/local/bin/enrich"
+        ))),
+        _ if command.iter().any(|word| word.contains('\0')) => {
+            Err(D::Error::custom("a word has a NUL in it"))
+        }
+        _ => Ok(command),
+    }
+}
+
 /// `""` for a string that is not set.
 pub(super) mod empty_is_none {
     use std::path::{Path, PathBuf};

@@ -29,10 +29,13 @@ pub enum Event {
 }
 
 impl Event {
+    /// Name of [`Event::ImdsRequest`].
+    pub const REQUEST: &'static str = "imds_request";
+
     /// The `event` field.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::ImdsRequest(_) => "imds_request",
+            Self::ImdsRequest(_) => Self::REQUEST,
             Self::AnalyzerStarted(_) => "analyzer_started",
             Self::AnalyzerStopped(_) => "analyzer_stopped",
             Self::CaptureLoss(_) => "capture_loss",

@@ -7,6 +7,7 @@
 
 mod envelope;
 mod event;
+mod names;
 
 use std::net::IpAddr;
 
@@ -17,6 +18,7 @@ pub use event::{
     Counters, Event, Heartbeat, Loss, NotTaken, OUTPUT_BLOCKED, ReassemblyCounters,
     RequestCounters, Started, Stopped,
 };
+pub use names::{Client, Container, Ecs, FileId, Kubernetes, Package, Session, SessionKind};
 
 /// Version of the protocol that a request used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,6 +78,9 @@ pub struct Http {
     /// `User-Agent` header, secrets replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// What the `User-Agent` says of the software, if `docs/clients.md` knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Client>,
 }
 
 /// A user.
@@ -86,16 +91,6 @@ pub struct User {
     /// Name, if a passwd file knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-}
-
-/// The container a process runs in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Container {
-    /// Id as its runtime gave it.
-    pub id: String,
-    /// docker, containerd, cri-o, podman; absent if the path does not tell.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub runtime: Option<String>,
 }
 
 /// What is special about an executable.
@@ -140,6 +135,13 @@ pub struct Process {
     /// What is special about the executable, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executable_state: Option<ExecutableState>,
+    /// Which file that is. Not a part of the record: lookups need it, because in
+    /// another mount namespace a path can lead to any file.
+    #[serde(skip)]
+    pub executable_file: Option<FileId>,
+    /// Package that owns the executable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
     /// Arguments, secrets replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
@@ -148,9 +150,24 @@ pub struct Process {
     /// Container, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
+    /// Kubernetes pod, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
+    /// Amazon ECS task, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ecs: Option<Ecs>,
     /// systemd unit, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub systemd_unit: Option<String>,
+    /// Unit of the user's own systemd, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub systemd_user_unit: Option<String>,
+    /// Slice the unit is in, the deepest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub systemd_slice: Option<String>,
+    /// Login session, cron or at job, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
     /// Path of its cgroup in the unified hierarchy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<String>,
@@ -223,6 +240,12 @@ pub struct Request {
     pub destination: Destination,
     /// How it was captured.
     pub capture: Capture,
+    /// What the owner's own program said of the caller (`[enrich]`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enrichment: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Why it said nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enrichment_error: Option<&'static str>,
     /// Processes above the sender, nearest first, PID 1 last.
     pub ancestors: Vec<Ancestor>,
     /// The chain was longer than what is kept.

@@ -38,6 +38,10 @@ pub(crate) fn request() -> Request {
             path: Some("/latest/meta-data/iam/security-credentials/Web".to_owned()),
             host: Some("169.254.169.254".to_owned()),
             user_agent: Some("curl/8.5.0".to_owned()),
+            client: Some(Client {
+                name: "curl".to_owned(),
+                version: Some("8.5.0".to_owned()),
+            }),
         },
         lineage: Some("curl < bash < systemd".to_owned()),
         process: Some(Process {
@@ -48,6 +52,12 @@ pub(crate) fn request() -> Request {
             thread_name: Some("worker".to_owned()),
             executable: Some("/usr/bin/curl".to_owned()),
             executable_state: Some(ExecutableState::Deleted),
+            executable_file: None,
+            package: Some(Package {
+                name: "curl".to_owned(),
+                version: Some("7.88.1-10+deb12u5".to_owned()),
+                manager: "dpkg".to_owned(),
+            }),
             args: Some(vec!["curl".to_owned(), "-s".to_owned()]),
             user: User {
                 id: 0,
@@ -56,8 +66,35 @@ pub(crate) fn request() -> Request {
             container: Some(Container {
                 id: "0123456789abcdef0123456789abcdef".to_owned(),
                 runtime: Some("docker".to_owned()),
+                name: Some("web".to_owned()),
+                image: Some("nginx:1".to_owned()),
+                inner_id: Some("fedcba98".to_owned()),
+                delegated: true,
+            }),
+            kubernetes: Some(Kubernetes {
+                pod_uid: "74ba62da-1a3d-11e7-bb11-080027cb0e22".to_owned(),
+                qos: Some("burstable".to_owned()),
+                namespace: Some("shop".to_owned()),
+                pod_name: Some("web-0".to_owned()),
+                container_name: Some("nginx".to_owned()),
+            }),
+            ecs: Some(Ecs {
+                task_id: "e95a40efbde84cbc8600660a109ec194".to_owned(),
+                cluster: Some("prod".to_owned()),
+                task_definition: Some("web:7".to_owned()),
+                container_name: Some("nginx".to_owned()),
             }),
             systemd_unit: Some("backup.service".to_owned()),
+            systemd_user_unit: Some("sync.service".to_owned()),
+            systemd_slice: Some("system.slice".to_owned()),
+            session: Some(Session {
+                kind: SessionKind::Cron,
+                id: Some("3".to_owned()),
+                user: Some(User {
+                    id: 1000,
+                    name: Some("ada".to_owned()),
+                }),
+            }),
             cgroup: Some("/system.slice/backup.service".to_owned()),
             namespaced_pid: Some(7),
             namespaces: Some(Namespaces {
@@ -77,6 +114,10 @@ pub(crate) fn request() -> Request {
             bytes: 96,
             truncated: false,
         },
+        enrichment: serde_json::json!({"team": "web", "tags": ["a", 1, true]})
+            .as_object()
+            .cloned(),
+        enrichment_error: Some("late"),
         ancestors: vec![
             ancestor(3010, "bash", "bash /opt/backup.sh"),
             ancestor(1, "systemd", "/sbin/init"),
@@ -101,19 +142,31 @@ pub(crate) fn bare_request() -> Request {
             start_time: None,
             thread_name: None,
             executable: None,
+            executable_state: None,
             args: None,
             user: User {
                 id: 1000,
                 name: None,
             },
+            package: None,
             container: None,
+            kubernetes: None,
+            ecs: None,
             systemd_unit: None,
+            systemd_user_unit: None,
+            systemd_slice: None,
+            session: None,
+            cgroup: None,
+            namespaced_pid: None,
+            namespaces: None,
             ..full.process.expect("the full record has one")
         }),
         destination: Destination {
             ip: "fd00:ec2::254".parse().unwrap(),
             port: 80,
         },
+        enrichment: None,
+        enrichment_error: None,
         ancestors: Vec::new(),
         ancestors_truncated: false,
         ..full

@@ -5,7 +5,10 @@ use jiff::tz::TimeZone;
 use super::escape::is_hostile;
 use super::fixture::*;
 use super::*;
-use crate::record::{Event, Http, ImdsVersion, Origin, Request};
+use crate::record::{
+    Client, Container, Ecs, Event, Http, ImdsVersion, Kubernetes, Origin, Package, Request,
+    Session, SessionKind, User,
+};
 
 fn renderers() -> [Renderer; 4] {
     let zone = TimeZone::fixed(jiff::tz::offset(0));
@@ -48,7 +51,12 @@ fn all(text: &str) -> Request {
         path: Some(own()),
         host: Some(own()),
         user_agent: Some(own()),
+        client: Some(Client {
+            name: own(),
+            version: Some(own()),
+        }),
     };
+    request.enrichment = serde_json::json!({ text: text }).as_object().cloned();
     request.lineage = Some(own());
     let process = request.process.as_mut().expect("the fixture has one");
     process.name = own();
@@ -57,10 +65,43 @@ fn all(text: &str) -> Request {
     process.args = Some(vec![own(), own()]);
     process.user.name = Some(own());
     process.systemd_unit = Some(own());
+    process.systemd_user_unit = Some(own());
+    process.systemd_slice = Some(own());
+    process.package = Some(Package {
+        name: own(),
+        version: Some(own()),
+        manager: own(),
+    });
+    process.container = Some(Container {
+        id: own(),
+        runtime: Some(own()),
+        name: Some(own()),
+        image: Some(own()),
+        inner_id: Some(own()),
+        delegated: false,
+    });
+    process.kubernetes = Some(Kubernetes {
+        pod_uid: own(),
+        qos: Some(own()),
+        namespace: Some(own()),
+        pod_name: Some(own()),
+        container_name: Some(own()),
+    });
+    process.ecs = Some(Ecs {
+        task_id: own(),
+        cluster: Some(own()),
+        task_definition: Some(own()),
+        container_name: Some(own()),
+    });
+    process.session = Some(Session {
+        kind: SessionKind::Login,
+        id: Some(own()),
+        user: Some(User {
+            id: 0,
+            name: Some(own()),
+        }),
+    });
     process.cgroup = Some(own());
-    let container = process.container.as_mut().unwrap();
-    container.id = own();
-    container.runtime = Some(own());
     for ancestor in &mut request.ancestors {
         ancestor.name = own();
         ancestor.executable = Some(own());
@@ -86,7 +127,9 @@ fn json_fields_stand_in_the_order_of_the_contract() {
         "\"lineage\":\"curl < bash < systemd\"",
         "\"process\":{\"pid\":3109,\"tid\":3110,\"start_time\":",
         "\"user\":{\"id\":0,\"name\":\"root\"},\"container\":{",
-        "\"systemd_unit\":\"backup.service\",\"cgroup\":",
+        "\"systemd_unit\":\"backup.service\",\"systemd_user_unit\":",
+        "\"session\":{\"kind\":\"cron\"",
+        "\"cgroup\":",
         "\"namespaces\":{\"pid\":4026531836,\"mount\":4026531841,\"net\":4026531840},\"exited\":true}",
         "\"destination\":{\"ip\":\"169.254.169.254\",\"port\":80}",
         "\"capture\":{\"backend\":\"fentry\",\"netns\":4026531840,\"bytes\":96,\"truncated\":false}",
@@ -159,8 +202,8 @@ fn text_shows_who_and_what_on_one_line() {
     assert_eq!(
         text(request()),
         "2026-11-22 04:32:51.949Z  IMDSv1!  GET /latest/meta-data/iam/security-credentials/Web  \
-         curl < bash < systemd  pid=3109 user=root unit=backup.service \
-         container=docker:0123456789ab reason=no_token credentials exited\n"
+         curl < bash < systemd  pid=3109 user=root unit=backup.service cron=ada \
+         package=curl pod=shop/web-0 task=web:7 container=docker:web reason=no_token credentials exited\n"
     );
 }
 
@@ -180,7 +223,8 @@ fn text_of_another_service_begins_with_its_name() {
     assert_eq!(
         text(other_service_request()),
         "2026-11-22 04:32:51.949Z  ecs      GET /v2/credentials/[REDACTED]  curl < bash < systemd  \
-         pid=3109 user=root unit=backup.service container=docker:0123456789ab \
+         pid=3109 user=root unit=backup.service cron=ada package=curl \
+         pod=shop/web-0 task=web:7 container=docker:web \
          to=169.254.170.2:80 credentials exited\n"
     );
 }
@@ -190,7 +234,7 @@ fn text_value_with_blanks_is_quoted() {
     let mut request = request();
     let process = request.process.as_mut().expect("the fixture has one");
     process.user.name = Some("x unit=\"fake".to_owned());
-    assert!(text(request).contains(" user=\"x unit=\\\"fake\" unit=backup.service "));
+    assert!(text(request).contains(" user=\"x unit=\\\"fake\" unit=backup.service cron=ada "));
 }
 
 #[test]

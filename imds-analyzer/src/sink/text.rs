@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 
 use super::escape::push_plain;
 use crate::clock;
-use crate::record::{Counters, Event, ImdsVersion, Loss, Process, Record, Request, Started};
+use crate::record::{
+    Counters, Event, ImdsVersion, Loss, Process, Record, Request, Session, SessionKind, Started,
+};
 
 /// Where a call to IMDS goes unless the line says otherwise.
 const USUAL_DESTINATION: (&str, u16) = ("169.254.169.254", 80);
@@ -115,13 +117,49 @@ fn push_process(line: &mut String, process: &Process) {
     if let Some(unit) = &process.systemd_unit {
         push_value(line, "unit", unit);
     }
+    if let Some(session) = &process.session {
+        push_session(line, session);
+    }
+    if let Some(package) = &process.package {
+        push_value(line, "package", &package.name);
+    }
+    if let Some(pod) = &process.kubernetes {
+        let namespace = pod.namespace.as_ref().map(|it| format!("{it}/"));
+        let name = pod.pod_name.as_ref().unwrap_or(&pod.pod_uid);
+        push_value(line, "pod", &(namespace.unwrap_or_default() + name));
+    }
+    if let Some(task) = &process.ecs {
+        push_value(
+            line,
+            "task",
+            task.task_definition.as_ref().unwrap_or(&task.task_id),
+        );
+    }
     if let Some(container) = &process.container {
-        let id: String = container.id.chars().take(12).collect();
+        let id: String = match &container.name {
+            Some(name) => name.clone(),
+            None => container.id.chars().take(12).collect(),
+        };
         let runtime = container
             .runtime
             .as_deref()
             .map(|runtime| format!("{runtime}:"));
         push_value(line, "container", &(runtime.unwrap_or_default() + &id));
+    }
+}
+
+/// Whose login or job it is, if that says more than the user does.
+fn push_session(line: &mut String, session: &Session) {
+    let kind = match session.kind {
+        SessionKind::Login => "login",
+        SessionKind::Cron => "cron",
+        SessionKind::At => "at",
+        SessionKind::UserManager => return,
+    };
+    match session.user.as_ref().map(|user| (&user.name, user.id)) {
+        Some((Some(name), _)) => push_value(line, kind, name),
+        Some((None, id)) => push_value(line, kind, &id.to_string()),
+        None => push_value(line, kind, "?"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{os::unix::net::UnixStream, thread};
 
 use anyhow::{Result, ensure};
 
-use super::{Scenario, fact, sys, wire::Wire};
+use super::{Scenario, checkpoint, fact, sys, wire::Wire};
 
 pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
     ("child_on_parents_socket", child_on_parents_socket),
@@ -12,10 +12,18 @@ pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
     ("thread_sends", thread_sends),
     ("exits_at_once", exits_at_once),
     ("other_user", other_user),
+    ("waits_first", waits_first),
 ];
 
 /// The user that [`other_user`] becomes; no passwd file knows it.
 pub const OTHER_USER: u32 = 54_321;
+
+/// Waits to be let go, so that something can be done with the process.
+fn waits_first(wire: &Wire) -> Result<()> {
+    checkpoint("waiting")?;
+    wire.connect()?.exchange(&wire.get(1, ""))?;
+    Ok(())
+}
 
 /// Number 1 by the parent, 2 by its child, 3 by the parent again.
 fn child_on_parents_socket(wire: &Wire) -> Result<()> {

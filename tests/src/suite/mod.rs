@@ -18,6 +18,7 @@ mod framing;
 mod kernel_types;
 mod lifecycle;
 mod losses;
+mod names;
 mod owners;
 mod real_clients;
 mod rings;
@@ -111,6 +112,7 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(lifecycle::cases());
         cases.extend(destinations::cases());
         cases.extend(kernel_types::cases());
+        cases.extend(names::cases());
     }
     if matches!(group, Group::Crowd | Group::All) {
         cases.extend(callers::crowd_cases());
@@ -118,6 +120,7 @@ fn entries(group: Group) -> Vec<Entry> {
     if matches!(group, Group::Clients | Group::All) {
         cases.extend(real_clients::cases(group));
         cases.extend(secrets::cases());
+        cases.extend(names::cases_with_clients());
     }
     cases.extend([
         Entry {

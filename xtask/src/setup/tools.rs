@@ -31,6 +31,7 @@ const TOOLS: &[Tool] = &[
     ),
     tool("ip", "iproute2", "network namespaces of tests and demo"),
     tool("dpkg-deb", "dpkg", "unpacks the test kernels"),
+    tool("rpm", "rpm", "package lookups, and rpmbuild to test them"),
     tool("systemd-analyze", "systemd", "verifies the units"),
 ];
 

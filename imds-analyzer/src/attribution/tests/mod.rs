@@ -6,6 +6,7 @@ mod bounds;
 mod process;
 mod program;
 mod secrets;
+mod sessions;
 
 use std::{fs, os::unix::fs::symlink, path::PathBuf, sync::Arc};
 

@@ -115,14 +115,7 @@ fn control_characters_and_invalid_bytes_are_escaped_everywhere() {
             &found.lineage,
             process.thread_name.as_ref().unwrap(),
         ];
-        texts.extend(
-            [
-                &process.executable,
-                &process.systemd_unit,
-                &process.user.name,
-            ]
-            .map(|it| it.as_ref().unwrap()),
-        );
+        texts.extend([&process.executable, &process.user.name].map(|it| it.as_ref().unwrap()));
         texts.extend(process.args.as_ref().unwrap());
         let above = &found.ancestors[0];
         texts.extend([&above.name, above.command_line.as_ref().unwrap()]);
