@@ -358,7 +358,7 @@ fn has_args(sender: &Sender, record: &Request) -> bool {
         (None, Some(_)) => true,
         (Some(wanted), Some(found)) if sender.args_are_cut => {
             // The last one says that there were more.
-            found.starts_with(wanted) && found.last().is_some_and(|last| last.starts_with('…'))
+            found.starts_with(wanted) && found.last().is_some_and(|last| last.contains('…'))
         }
         (Some(wanted), Some(found)) => wanted == found,
     }
