@@ -111,7 +111,8 @@ impl Backend {
 
 fn main() -> ExitCode {
     send::crowd::run_if_caller();
-    if std::process::id() == 1 {
+    // In a container it may be PID 1 as well, but is told what to do.
+    if std::process::id() == 1 && std::env::args_os().len() == 1 {
         vm_init::run();
     }
     match run(Arguments::parse().command) {

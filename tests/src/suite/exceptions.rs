@@ -105,6 +105,14 @@ const NEEDS: &[Need] = &[
         }],
         vm_only: false,
     },
+    // crun can do without the old hierarchies' controllers, not with half of them.
+    Need {
+        case: "crun_container_is_named",
+        what: "the unified cgroup hierarchy alone",
+        exists: features::unified_hierarchy,
+        absent: &[],
+        vm_only: true,
+    },
     Need {
         case: "retransmitted_requests_are_recorded_once",
         what: "netem on a veth pair",

@@ -37,6 +37,11 @@ pub(super) fn multipath_tcp() -> bool {
     true
 }
 
+/// cgroup2 where the distribution mounts it, and no hierarchy of the old kind.
+pub(super) fn unified_hierarchy() -> bool {
+    fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false)
+}
+
 /// The queueing discipline netem.
 pub(super) fn netem() -> bool {
     const NOTHING: Impairment = Impairment {

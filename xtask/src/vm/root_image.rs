@@ -24,6 +24,8 @@ use crate::setup::clients;
 const SUITE: &str = "bookworm";
 /// Besides what is essential (bash, perl-base, coreutils).
 const PACKAGES: &[&str] = &[
+    "bubblewrap",
+    "crun",
     "curl",
     "default-jre-headless",
     "nodejs",

@@ -2,6 +2,7 @@
 //! the owner's says.
 
 mod cgroup;
+mod containers;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
 
@@ -43,6 +44,8 @@ pub(super) fn cases_with_clients() -> impl IntoIterator<Item = Entry> {
         owner_s_program_that_hangs_delays_no_capture,
         owner_s_program_that_is_missing_is_told_at_the_start,
     ]
+    .into_iter()
+    .chain(containers::cases())
 }
 
 /// A namespace with a mock and an analyzer.

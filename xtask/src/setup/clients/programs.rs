@@ -37,6 +37,8 @@ const CLIENTS: &[Client] = &[
         "test client, version 17 or newer",
     ),
     from_anywhere("javac", "default-jdk-headless", "compiles the Java clients"),
+    client("bwrap", "bubblewrap", "makes test containers"),
+    client("crun", "crun", "makes test containers"),
     // The VM image with all of them is made of Debian's packages.
     client(
         "debootstrap",
