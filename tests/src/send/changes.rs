@@ -65,24 +65,24 @@ fn exec_after_sending(wire: &Wire) -> Result<()> {
     // A copy, so that it is another file.
     fs::copy(std::env::current_exe()?, &other)?;
     let head = wire.get(1, "");
+    // Its end in the child is closed by exec.
+    let (mut reader, writer) = io::pipe()?;
     let child = sys::fork(|| {
         let mut connection = wire.connect()?;
         connection.exchange(&head)?;
         Err(execute(&other, &[other.as_os_str().as_bytes()])?.into())
     })?;
+    drop(writer);
     fact("pid.1", child)?;
-    // The path that its link has is that of the new program.
-    let link = format!("/proc/{child}/exe");
-    let expected = other.canonicalize()?;
-    for _ in 0..20_000 {
-        if fs::read_link(&link).is_ok_and(|path| path == expected) {
-            // Its file goes with the directory; the process has it still.
-            return Ok(());
-        }
-        std::thread::yield_now();
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    anyhow::bail!("the child never became the other program")
+    io::Read::read_to_end(&mut reader, &mut Vec::new())?;
+    let link = fs::read_link(format!("/proc/{child}/exe"))?;
+    ensure!(
+        link == other.canonicalize()?,
+        "the child runs {} still",
+        link.display()
+    );
+    // Its file goes with the directory; the process has it still.
+    Ok(())
 }
 
 /// A process whose parent has ended sends.
