@@ -34,7 +34,10 @@ pub(super) const X86_64: Machine = Machine {
         "-M",
         "pc",
         "-cpu",
-        "max",
+        // Without fast string instructions the kernel moves eight bytes at a time, not
+        // one: each store into a page that held code is slow under emulation, and a
+        // page that a program has left took half a minute to clear.
+        "max,erms=off,fsrm=off",
         "-device",
         "isa-debug-exit,iobase=0xf4,iosize=0x04",
     ],
