@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 
-use super::{Kernel, Obtained, apt_sources, modules};
+use super::{Kernel, Obtained, apt_sources, modules, resume};
 use crate::command::{CommandExt as _, find_program};
 use crate::progress::note;
 use crate::workspace;
@@ -193,16 +193,10 @@ impl Index {
     /// Downloads `package` and adds its files to `tree`.
     fn download(&self, kernel: &Kernel, package: &str, tree: &Path) -> Result<()> {
         note(format_args!("downloading {package}"));
-        // A directory that stays: apt goes on with a file that is there in part.
+        // A directory that stays, so that an interrupted download can be gone on with.
         let downloads = self.state.join("downloads").join(package);
         fs::create_dir_all(&downloads)?;
-        self.apt("apt-get", kernel)
-            .current_dir(&downloads)
-            .args(["download", "-q", package])
-            .read()
-            .map_err(|error| anyhow!(said_by_apt(&error.to_string()).to_owned()))?;
-        let deb = find_file(&downloads, |name| name.ends_with(".deb"))
-            .context("apt-get download left no file")?;
+        let deb = resume::fetch(|| self.apt("apt-get", kernel), package, &downloads)?;
         Command::new("dpkg-deb")
             .arg("-x")
             .args([&deb, tree])
@@ -230,14 +224,6 @@ impl Index {
         option("APT::Sandbox::User", "root");
         command
     }
-}
-
-/// The line of apt's that says what went wrong, without the long command before it.
-fn said_by_apt(error: &str) -> &str {
-    error
-        .lines()
-        .find_map(|line| line.find("E: ").map(|start| &line[start..]))
-        .unwrap_or(error)
 }
 
 fn find_image(tree: &Path) -> Option<PathBuf> {
@@ -290,12 +276,5 @@ mod tests {
             found.modules,
             names.map(|name| newest.join(MODULES).join(name))
         );
-    }
-
-    #[test]
-    fn error_is_apts_own_line() {
-        let error = "`apt-get -o X=Y` failed (exit status: 100): W: old\nE: Failed to fetch F  404  Not Found";
-        assert_eq!(said_by_apt(error), "E: Failed to fetch F  404  Not Found");
-        assert_eq!(said_by_apt("cannot start"), "cannot start");
     }
 }

@@ -8,6 +8,7 @@ mod apt_sources;
 mod download;
 mod machine;
 mod modules;
+mod resume;
 mod table;
 
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! That the released binary is one file which runs on any distribution: in an old one,
-//! and in a VM where there is nothing else.
+//! That the released binary is one file which runs on any distribution: in an old one.
+//! The core of the matrix has it in a VM where there is nothing else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::report::Row;
-use super::suites;
 use crate::command::{CommandExt as _, privileged};
+use crate::cross::HOST_TARGET;
 use crate::dist;
-use crate::kernel::{self, KEYRING, Machine};
+use crate::kernel::{self, KEYRING};
 use crate::progress::note;
-use crate::vm;
 use crate::workspace;
 
 /// Debian 11: the oldest Debian whose kernel can be watched. Its C library, 2.31, is older
@@ -26,7 +24,8 @@ const IN_TREE: &str = "mount -t proc proc \"$1/proc\" && mount --rbind /sys \"$1
                        && exec chroot \"$1\" /imds-analyzer \"$2\"";
 
 /// Builds the binary as it is released and runs it in a tree of Debian 11.
-pub(super) fn verify(machine: &Machine) -> Result<()> {
+pub(super) fn verify() -> Result<()> {
+    let machine = kernel::of_target(HOST_TARGET).context("there is no release for this machine")?;
     let program = dist::build(machine)?;
     let tree = old_distribution()?;
     privileged("cp")?
@@ -44,20 +43,6 @@ pub(super) fn verify(machine: &Machine) -> Result<()> {
         "check says: {check}"
     );
     Ok(())
-}
-
-/// Runs the suite with it in a VM that holds it, the suite, and nothing else.
-pub(super) fn in_vm(machine: &Machine) -> Result<Vec<Row>> {
-    let cell = vm::released(machine).context("there is no kernel for this architecture")?;
-    let options = vm::Options {
-        release: true,
-        ..vm::Options::default()
-    };
-    let mut rows = suites::in_vms(&[cell], &options)?;
-    for row in &mut rows {
-        row.step.push_str(", released");
-    }
-    Ok(rows)
 }
 
 /// The standard output of the program in `tree`, which has to succeed.

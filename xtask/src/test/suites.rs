@@ -22,8 +22,8 @@ pub(super) fn on_this_machine(binaries: &Binaries) -> Result<Cases> {
 }
 
 /// Runs it in a VM for each of `cells`.
-pub(super) fn in_vms(cells: &[Cell], options: &vm::Options) -> Result<Vec<Row>> {
-    let outcomes = vm::run_cells(cells, options)?;
+pub(super) fn in_vms(cells: &[Cell]) -> Result<Vec<Row>> {
+    let outcomes = vm::run_cells(cells, &vm::Options::default())?;
     eprint!("{}", Table(&outcomes));
     Ok(outcomes.iter().map(row).collect())
 }
@@ -33,8 +33,11 @@ fn row(outcome: &Outcome) -> Row {
     let log = outcome.log.as_ref().map(|log| log.display().to_string());
     Row {
         step: format!(
-            "{} {} {}",
-            cell.kernel.machine.arch, cell.kernel.name, cell.backend
+            "{} {} {}{}",
+            cell.kernel.machine.arch,
+            cell.kernel.name,
+            cell.backend,
+            if cell.released { ", released" } else { "" }
         ),
         cases: Cases {
             passed: outcome.facts.passed,

@@ -14,6 +14,8 @@ pub(crate) struct Cell {
     pub(crate) backend: Backend,
     /// The file system that the kernel boots into.
     pub(crate) guest: Guest,
+    /// The analyzer is as it is released, not the one with overflow checks.
+    pub(crate) released: bool,
 }
 
 /// What a guest's file system holds.
@@ -51,16 +53,18 @@ impl Cell {
             kernel,
             backend,
             guest: Guest::Lean,
+            released: false,
         }
     }
 
     /// Names its files: `6.1-x86_64-kprobe-senders`.
     pub(crate) fn file_name(&self) -> String {
         format!(
-            "{}-{}-{}",
+            "{}-{}-{}{}",
             self.kernel.id(),
             self.backend,
-            self.guest.group()
+            self.guest.group(),
+            if self.released { "-released" } else { "" }
         )
     }
 }
@@ -69,11 +73,12 @@ impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {} {} {}",
+            "{} {} {} {}{}",
             self.kernel.machine.arch,
             self.kernel.name,
             self.backend,
-            self.guest.group()
+            self.guest.group(),
+            if self.released { ", released" } else { "" }
         )
     }
 }
@@ -104,6 +109,7 @@ fn crowds() -> Vec<Cell> {
                 kernel,
                 backend: *backend,
                 guest: Guest::Crowd,
+                released: false,
             }));
         }
     }
@@ -118,6 +124,7 @@ fn clients() -> Vec<Cell> {
             kernel,
             backend: Backend::Auto,
             guest: Guest::Clients,
+            released: false,
         })
         .collect()
 }
@@ -141,31 +148,28 @@ fn without_witness(backend: Backend) -> Option<Backend> {
 }
 
 /// What `cargo xtask test` runs: each x86_64 kernel and one of arm64 with `auto`, and on
-/// one kernel each backend, the hooks without the witness too.
+/// one kernel the other backends and the hooks without the witness too. There it is the
+/// released analyzer that is asked for `auto`.
 pub(crate) fn core() -> Vec<Cell> {
     let mut cells = Vec::new();
     for kernel in KERNELS {
         match (kernel.machine.arch, kernel.name) {
             ("x86_64", ALONE_KERNEL) => {
                 let alone = kernel.backends.iter().copied().filter_map(without_witness);
-                let backends = [Backend::Auto].into_iter().chain(alone);
-                // `auto` takes the first.
-                let others = kernel.backends.iter().skip(1).copied();
-                cells.extend(backends.chain(others).map(|one| Cell::lean(kernel, one)));
+                // The first is what `auto` takes.
+                let others = kernel.backends.iter().copied().skip(1);
+                cells.extend(others.chain(alone).map(|one| Cell::lean(kernel, one)));
+                // And that what is released needs nothing beside it.
+                cells.push(Cell {
+                    released: true,
+                    ..Cell::lean(kernel, Backend::Auto)
+                });
             }
             ("x86_64", _) | (_, ALONE_KERNEL) => cells.push(Cell::lean(kernel, Backend::Auto)),
             _ => {}
         }
     }
     cells
-}
-
-/// Where `cargo xtask test` shows that the released binary needs nothing beside it.
-pub(crate) fn released(machine: &Machine) -> Option<Cell> {
-    let kernel = KERNELS
-        .iter()
-        .find(|kernel| kernel.machine == machine && kernel.name == ALONE_KERNEL)?;
-    Some(Cell::lean(kernel, Backend::Auto))
 }
 
 /// What of the cells is wanted; empty means all.
@@ -176,6 +180,8 @@ pub(crate) struct Selection {
     pub(crate) kernels: Vec<String>,
     pub(crate) backends: Vec<Backend>,
     pub(crate) guest: Option<Guest>,
+    /// Not which cells, but with the released analyzer.
+    pub(crate) released: bool,
 }
 
 impl Selection {
@@ -185,6 +191,7 @@ impl Selection {
             && self.kernels.is_empty()
             && self.backends.is_empty()
             && self.guest.is_none()
+            && !self.released
     }
 
     /// The cells, those of the matrix first. Empty if the selection contradicts itself.
@@ -205,6 +212,10 @@ impl Selection {
                         || self.kernels.iter().any(|name| name == cell.kernel.name))
                     && self.guest.is_none_or(|guest| guest == cell.guest)
             })
+            .map(|cell| Cell {
+                released: self.released,
+                ..cell
+            })
             .collect()
     }
 
@@ -219,6 +230,7 @@ impl Selection {
                         kernel,
                         backend: *backend,
                         guest: self.guest.unwrap_or(Guest::Lean),
+                        released: false,
                     });
                 }
             }
@@ -293,13 +305,14 @@ mod tests {
             kernels: vec!["6.1".into(), "6.12".into()],
             backends: vec![Backend::Fentry, Backend::Auto],
             guest: None,
+            released: true,
         };
         assert_eq!(
             names(&selection.cells()),
             [
-                "aarch64 6.1 auto senders",
-                "aarch64 6.12 fentry senders",
-                "aarch64 6.12 auto senders"
+                "aarch64 6.1 auto senders, released",
+                "aarch64 6.12 fentry senders, released",
+                "aarch64 6.12 auto senders, released"
             ]
         );
     }

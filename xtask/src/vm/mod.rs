@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 
-pub(crate) use cell::{Cell, core, released};
+pub(crate) use cell::{Cell, core};
 pub(crate) use outcome::Outcome;
 pub(crate) use runner::{Options, run as run_cells};
 pub(crate) use table::Table;
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     #[arg(long)]
     resume: bool,
     /// Write the table into docs/kernel-support.md if every cell passed
-    #[arg(long, conflicts_with_all = ["arch", "kernel", "backend", "guest", "filter"])]
+    #[arg(long, conflicts_with_all = ["arch", "kernel", "backend", "guest", "filter", "release"])]
     doc: bool,
 }
 
@@ -69,6 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         kernels: args.kernel.clone(),
         backends: args.backend.clone(),
         guest: args.guest,
+        released: args.release,
     };
     let cells = selection.cells();
     if cells.is_empty() {
@@ -77,7 +78,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let options = Options {
         filter: args.filter.clone(),
         resume: args.resume,
-        release: args.release,
     };
     let outcomes = run_cells(&cells, &options)?;
     print!("{}", Table(&outcomes));

@@ -35,20 +35,6 @@ pub(crate) struct Options {
     pub(crate) filter: Option<String>,
     /// Take over what passed earlier with the same inputs.
     pub(crate) resume: bool,
-    /// Test the analyzer as it is released, not the one with overflow checks.
-    pub(crate) release: bool,
-}
-
-impl Options {
-    /// Names the files of a cell's run.
-    fn file_name(&self, cell: &Cell) -> String {
-        let name = cell.file_name();
-        if self.release {
-            format!("{name}-released")
-        } else {
-            name
-        }
-    }
 }
 
 /// A cell that can be booted.
@@ -78,7 +64,7 @@ pub(crate) fn run(cells: &[Cell], options: &Options) -> Result<Vec<Outcome>> {
     let (logs, results) = (dir.join("logs"), dir.join("results"));
     fs::create_dir_all(&logs)?;
     fs::create_dir_all(&results)?;
-    let disks = disks(cells, options.release, &dir);
+    let disks = disks(cells, &dir);
     let mut outcomes: BTreeMap<usize, Outcome> = BTreeMap::new();
     let mut queue = Vec::new();
     for (number, cell) in cells.iter().enumerate() {
@@ -95,7 +81,7 @@ pub(crate) fn run(cells: &[Cell], options: &Options) -> Result<Vec<Outcome>> {
             .any(|other| other.kernel.id() == cell.kernel.id());
         let words = words(cell, options.filter.as_deref(), probe);
         let key = format!("{} {}", disk.digest, words.join(" "));
-        let name = options.file_name(cell);
+        let name = cell.file_name();
         let memory = Memory::new(&results, &name, key);
         if let Some(facts) = memory.recall().filter(|_| options.resume) {
             note(format_args!("{cell}: passed earlier"));
@@ -122,7 +108,7 @@ pub(crate) fn run(cells: &[Cell], options: &Options) -> Result<Vec<Outcome>> {
     }
     // The long ones first, so that none is left alone at the end.
     queue.sort_by_key(|ready| Reverse(ready.cell.guest));
-    outcomes.extend(boot_all(queue)?);
+    outcomes.extend(boot_all(queue));
     Ok(outcomes.into_values().collect())
 }
 
@@ -142,28 +128,26 @@ fn words(cell: &Cell, filter: Option<&str>, probe: bool) -> Vec<String> {
 }
 
 fn disk_name(cell: &Cell) -> String {
-    format!("{}-{}", cell.kernel.id(), cell.guest.group())
+    let released = if cell.released { "-released" } else { "" };
+    format!("{}-{}{released}", cell.kernel.id(), cell.guest.group())
 }
 
 /// Builds for each architecture, fetches each kernel, writes each image, once.
-fn disks(cells: &[Cell], release: bool, dir: &Path) -> BTreeMap<String, Result<Disk, String>> {
-    let mut built: BTreeMap<&str, Result<Binaries, String>> = BTreeMap::new();
+fn disks(cells: &[Cell], dir: &Path) -> BTreeMap<String, Result<Disk, String>> {
+    let mut built: BTreeMap<_, Result<Binaries, String>> = BTreeMap::new();
     let mut obtained: BTreeMap<String, Result<Obtained, String>> = BTreeMap::new();
     let mut disks = BTreeMap::new();
     for cell in cells {
-        let target = cell.kernel.machine.target;
-        built.entry(target).or_insert_with(|| {
-            step(format_args!("build for {target}"), || {
-                build(target, release)
-            })
-            .map_err(message)
-        });
+        let build = (cell.kernel.machine.target, cell.released);
+        let binaries = built
+            .entry(build)
+            .or_insert_with(|| build_for(build).map_err(message));
         let id = cell.kernel.id();
         obtained
             .entry(id.clone())
             .or_insert_with(|| obtain(cell.kernel));
         disks.entry(disk_name(cell)).or_insert_with(|| {
-            let binaries = built[target].as_ref().map_err(Clone::clone)?;
+            let binaries = binaries.as_ref().map_err(|reason| reason.clone())?;
             let kernel = obtained[&id].as_ref().map_err(Clone::clone)?;
             disk(dir, &disk_name(cell), cell.guest, binaries, kernel).map_err(message)
         });
@@ -171,10 +155,15 @@ fn disks(cells: &[Cell], release: bool, dir: &Path) -> BTreeMap<String, Result<D
     disks
 }
 
-fn build(target: &str, release: bool) -> Result<Binaries> {
-    let mut binaries = Binaries::build(target)?;
-    if release {
-        binaries.analyzer = binaries::build_release(target)?;
+/// The programs for a target, the analyzer as it is released or not.
+fn build_for((target, released): (&str, bool)) -> Result<Binaries> {
+    let mut binaries = step(format_args!("build for {target}"), || {
+        Binaries::build(target)
+    })?;
+    if released {
+        binaries.analyzer = step(format_args!("release build for {target}"), || {
+            binaries::build_release(target)
+        })?;
     }
     Ok(binaries)
 }
@@ -224,7 +213,7 @@ fn message(error: anyhow::Error) -> String {
 }
 
 /// Boots all of `queue`, in order, as processors become free.
-fn boot_all(queue: Vec<Ready<'_>>) -> Result<Vec<(usize, Outcome)>> {
+fn boot_all(queue: Vec<Ready<'_>>) -> Vec<(usize, Outcome)> {
     let count = queue.len();
     let workers = thread::available_parallelism()
         .map_or(1, NonZero::get)
@@ -236,21 +225,23 @@ fn boot_all(queue: Vec<Ready<'_>>) -> Result<Vec<(usize, Outcome)>> {
         let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.next()
     };
-    let work = || -> Result<Vec<(usize, Outcome)>> {
+    let work = || {
         let mut outcomes = Vec::new();
         while let Some((place, ready)) = next() {
             let name = format!("[{} of {count}] {}", place + 1, ready.cell);
-            outcomes.push((ready.number, ready.boot(&name, talkative)?));
+            let outcome = ready
+                .boot(&name, talkative)
+                .unwrap_or_else(|error| Outcome::not_run(ready.cell, message(error)));
+            outcomes.push((ready.number, outcome));
         }
-        Ok(outcomes)
+        outcomes
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let done: Result<Vec<_>> = workers
+        workers
             .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect();
-        Ok(done?.into_iter().flatten().collect())
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
     })
 }
 
