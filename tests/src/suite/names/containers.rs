@@ -71,7 +71,9 @@ fn crun_container_is_named(setup: &Setup, name: &'static str) -> Result<()> {
     let world = World::start(setup, "")?;
     let bundle = tempfile::tempdir()?;
     let root = bundle.path().join("rootfs");
-    fs::create_dir_all(root.join("proc"))?;
+    for directory in ["dev", "proc"] {
+        fs::create_dir_all(root.join(directory))?;
+    }
     fs::copy(own_program()?, root.join(&CLIENT[1..]))?;
     let configuration = configuration(&world, name);
     fs::write(
