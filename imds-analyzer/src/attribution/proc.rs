@@ -13,10 +13,10 @@ const TICK_NS: u64 = 10_000_000;
 
 /// Most bytes of the arguments that are read: more than is looked at for secrets,
 /// so that this cut is never in what is shown.
-const MAX_ARGS: u64 = 128 * 1024;
+const MAX_ARGS: usize = 128 * 1024;
 
 /// Most bytes of `cgroup` that are read.
-const MAX_CGROUP: u64 = 16 * 1024;
+const MAX_CGROUP: usize = 16 * 1024;
 
 /// A mounted proc file system.
 pub(super) struct ProcRoot {
@@ -78,7 +78,7 @@ impl ProcRoot {
         }
         let directory = self.path.join(pid.to_string());
         let process = Process::new_with_root(directory.clone()).ok()?;
-        let args = read(&process, "cmdline", MAX_ARGS)?;
+        let args = args(&process)?;
         let executable = process.exe().ok().map(|path| Executable {
             file: file_at(&directory.join("exe")),
             path: path.into_os_string().into_vec(),
@@ -117,6 +117,15 @@ fn login(process: &Process) -> Option<Login> {
     })
 }
 
+/// In a single read: the kernel holds on to the memory that the arguments lie in for
+/// the length of one. A process that exits between two looks as if it had no more.
+fn args(process: &Process) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; MAX_ARGS];
+    let read = process.open_relative("cmdline").ok()?.read(&mut bytes);
+    bytes.truncate(read.ok()?);
+    Some(bytes)
+}
+
 fn name(process: &Process) -> Option<Vec<u8>> {
     let mut comm = read(process, "comm", 64)?;
     if comm.last() == Some(&b'\n') {
@@ -125,9 +134,9 @@ fn name(process: &Process) -> Option<Vec<u8>> {
     Some(comm)
 }
 
-fn read(process: &Process, file: &str, most: u64) -> Option<Vec<u8>> {
+fn read(process: &Process, file: &str, most: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = process.open_relative(file).ok()?;
-    file.take(most).read_to_end(&mut bytes).ok()?;
+    file.take(most as u64).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }

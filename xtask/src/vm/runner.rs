@@ -258,10 +258,13 @@ impl Ready<'_> {
         };
         let started = Instant::now();
         let mut console = Console::default();
+        let mut is_of_failure = false;
         let status = qemu::run(&boot, |line| {
+            // A case that failed says why on indented lines below.
+            is_of_failure = line.starts_with("FAIL") || (is_of_failure && line.starts_with(' '));
             if talkative {
                 eprintln!("    | {line}");
-            } else if line.starts_with("FAIL") {
+            } else if is_of_failure {
                 note(format_args!("{name}: {line}"));
             }
             console.read(line);

@@ -151,6 +151,19 @@ fn cut_arguments_are_completed_from_proc_if_they_are_its_beginning() {
 }
 
 #[test]
+fn cut_arguments_stay_marked_if_proc_has_no_more_of_them() {
+    let host = Host::new();
+    host.run(&Fake::new(7, "java").with_args(&["java", "-cp", "a.jar b"]));
+    let mut attributor = host.attributor();
+    attributor.note_args(&task(7, "java"), &bytes(&["java", "-cp", "a.jar b"]), true);
+    let found = attributor.attribute(&task(7, "java"), NOW);
+    assert_eq!(
+        args_of(&found).unwrap(),
+        ["java", "-cp", "a.jar", "…[truncated]"]
+    );
+}
+
+#[test]
 fn process_without_arguments_has_none() {
     let host = Host::new();
     host.run(&Fake::new(7, "kworker/0:1").with_args(&[]));
