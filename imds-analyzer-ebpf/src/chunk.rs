@@ -99,10 +99,11 @@ pub fn describe(
 
 /// Emits `len` bytes at `from`, at most [`MAX_CHUNK`].
 ///
-/// Returns whether they are in the ring buffer. If not, and no witness will see
-/// them, the loss was counted, and bytes that could not be read are marked.
+/// Returns [`WHOLE`], [`UNREADABLE`] or [`NO_ROOM`]. Bytes that could not be read and
+/// that no witness will see were counted and are marked; whether those that found no
+/// room are lost is for the caller to know.
 #[inline(always)]
-pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u32) -> bool {
+pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u32) -> u32 {
     header.length = len;
     header.captured = len;
     header.missing = MISSING_NOTHING;
@@ -114,18 +115,15 @@ pub fn emit<S: Source>(header: &mut RecordHeader, source: &S, from: u64, len: u3
     if outcome == UNREADABLE && !source.has_witness() {
         loss::count(LossCause::Unreadable);
     }
-    if outcome == NO_ROOM {
-        loss::count(LossCause::RingFull);
-    }
-    outcome == WHOLE
+    outcome
 }
 
-/// [`emit_class`]: all of it is in the ring buffer.
-const WHOLE: u32 = 0;
-/// [`emit_class`]: the source could not be read. A mark is in the ring buffer
-/// instead, unless a witness will see the bytes.
+/// All of it is in the ring buffer.
+pub const WHOLE: u32 = 0;
+/// The source could not be read. A mark is in the ring buffer instead, unless a
+/// witness will see the bytes.
 const UNREADABLE: u32 = 1;
-/// [`emit_class`]: nothing is there.
+/// Nothing is there.
 pub const NO_ROOM: u32 = 2;
 
 /// Emits `len` bytes at `from`, at most `N`, in a slot that has room for `N`.
@@ -170,30 +168,32 @@ pub fn emit_missing(header: &mut RecordHeader, len: u32, missing: u32) {
     header.length = len;
     header.captured = 0;
     header.missing = missing;
-    emit_header(header);
+    if !emit_header(header) {
+        loss::count(LossCause::RingFull);
+    }
 }
 
-/// Emits the end of a stream.
+/// Emits the end of a stream, if there is room: without it the daemon only keeps the
+/// stream for longer.
 #[inline(always)]
 pub fn emit_closed(socket: Socket, stream: &Stream, route: &Route) {
     if let Some(header) = draft::begin(socket.0) {
         describe(header, socket, stream, route, kernel::boottime_ns());
         header.kind = KIND_CLOSED;
-        emit_header(header);
+        let _ = emit_header(header);
         draft::end(socket.0);
     }
 }
 
 #[inline(always)]
-fn emit_header(header: &RecordHeader) {
-    match reserve::<RecordHeader>() {
-        Some(mut slot) => {
-            // SAFETY: both are headers, and do not overlap.
-            unsafe { ptr::copy_nonoverlapping(header, slot.as_mut_ptr(), 1) };
-            slot.submit(0);
-        }
-        None => loss::count(LossCause::RingFull),
-    }
+fn emit_header(header: &RecordHeader) -> bool {
+    let Some(mut slot) = reserve::<RecordHeader>() else {
+        return false;
+    };
+    // SAFETY: both are headers, and do not overlap.
+    unsafe { ptr::copy_nonoverlapping(header, slot.as_mut_ptr(), 1) };
+    slot.submit(0);
+    true
 }
 
 /// Room in the ring buffer, if there is any. To count that there is none is up to the

@@ -12,7 +12,7 @@ use imds_analyzer_common::{
 };
 
 use crate::{
-    chunk::{self, Memory},
+    chunk::{self, Memory, NO_ROOM, WHOLE},
     globals::{self, ABSENT},
     kernel, loss,
 };
@@ -84,6 +84,8 @@ pub struct Walk {
     segment_left: Forgotten,
     /// Chunks that are not in the ring buffer.
     failed: Forgotten,
+    /// The wire found no room for bytes of this send, and left them to its end.
+    left_by_wire: Forgotten,
 }
 
 impl Walk {
@@ -94,6 +96,18 @@ impl Walk {
         self.index.set(0);
         self.segment_left.set(0);
         self.failed.set(0);
+    }
+
+    /// The wire found no room for what it saw of this send.
+    #[inline(always)]
+    pub fn leave_to_end(&mut self) {
+        self.left_by_wire.set(1);
+    }
+
+    /// Whether what finds no room now is lost, for the wire has passed or is not watched.
+    #[inline(always)]
+    pub fn is_last_try(&self) -> bool {
+        self.left_by_wire.get() != 0 || globals::WIRE_HOOKED.load() == 0
     }
 
     #[inline(always)]
@@ -210,8 +224,12 @@ impl Segments {
             }
             // A chunk that found no room is a hole in the stream; the next one
             // still has its place.
-            if !chunk::emit(&mut walk.header, &memory, walk.base.get(), len as u32) {
+            let outcome = chunk::emit(&mut walk.header, &memory, walk.base.get(), len as u32);
+            if outcome != WHOLE {
                 walk.failed.set(1);
+                if outcome == NO_ROOM && walk.is_last_try() {
+                    loss::count(LossCause::RingFull);
+                }
             }
             walk.advance(len);
         }

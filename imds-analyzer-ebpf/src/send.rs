@@ -116,8 +116,34 @@ fn begin(task: u64) -> Option<&'static mut Send> {
 /// wire has seen its bytes; without a witness they are lost.
 #[inline(always)]
 pub fn abandon(task: u64) {
-    if SENDS.remove(task).is_ok() {
-        loss::count_unless_on_wire(LossCause::ExitMissed);
+    let Some(send) = get(task) else {
+        return;
+    };
+    lose(send, LossCause::ExitMissed);
+    // It was there a moment ago, and only this task removes it.
+    let _ = SENDS.remove(task);
+}
+
+/// Counts what the end of a send could not see, unless the wire did.
+#[inline(always)]
+fn lose(send: &Send, cause: LossCause) {
+    if globals::WIRE_HOOKED.load() == 0 {
+        loss::count(cause);
+    } else if send.walk.is_last_try() {
+        loss::count(LossCause::RingFull);
+    }
+}
+
+/// Whether the running task is in a send on `socket`, whose end will try again to emit
+/// what found no room on the wire. Then the end counts it if there is none still.
+#[inline(always)]
+pub fn tries_again(socket: Socket) -> bool {
+    match get(task::current()) {
+        Some(send) if send.socket == socket.0 && send.segments.kind != OPAQUE => {
+            send.walk.leave_to_end();
+            true
+        }
+        _ => false,
     }
 }
 
@@ -161,13 +187,13 @@ fn commit(send: &mut Send, taken: u32, certain: bool) {
         taken
     };
     let Ok(write_seq) = socket.write_seq() else {
-        return loss::count_unless_on_wire(LossCause::Unreadable);
+        return lose(send, LossCause::Unreadable);
     };
     let sequence = write_seq.wrapping_sub(committed);
     let connecting = send.state == TCP_CLOSE || send.state == TCP_SYN_SENT;
     let overlapped = !connecting && sequence != send.write_seq;
     if overlapped && !certain {
-        return loss::count_unless_on_wire(LossCause::ExitMissed);
+        return lose(send, LossCause::ExitMissed);
     }
     let stream = match stream::get(socket) {
         Some(stream) if !stream.ended_before(send.entered_ns) => stream,

@@ -5,11 +5,14 @@
 
 use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_skb_load_bytes, programs::SkBuffContext};
 use aya_log_ebpf::info;
-use imds_analyzer_common::record::{FLAG_MID_STREAM, MAX_CHUNK, MISSING_OVERSIZED, RecordHeader};
+use imds_analyzer_common::{
+    loss::LossCause,
+    record::{FLAG_MID_STREAM, MAX_CHUNK, MISSING_OVERSIZED, RecordHeader},
+};
 
 use crate::{
-    chunk::{self, Source},
-    draft, globals, kernel, process,
+    chunk::{self, NO_ROOM, Source, WHOLE},
+    draft, globals, kernel, loss, process, send,
     socket::{Route, Socket},
     stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN, Stream},
     task,
@@ -127,6 +130,7 @@ fn deliver(
     header.position = sequence.wrapping_sub(stream.origin);
     let complete = emit(
         context,
+        socket,
         header,
         segment.payload + known,
         segment.len - known,
@@ -142,7 +146,13 @@ fn deliver(
 /// Emits `left` bytes of the packet, from offset `from` on; says whether all of them
 /// are in the ring buffer.
 #[inline(always)]
-fn emit(context: &SkBuffContext, header: &mut RecordHeader, mut from: u32, mut left: u32) -> bool {
+fn emit(
+    context: &SkBuffContext,
+    socket: Socket,
+    header: &mut RecordHeader,
+    mut from: u32,
+    mut left: u32,
+) -> bool {
     let mut complete = true;
     for _ in 0..MAX_CHUNKS {
         left = kernel::forget(left);
@@ -155,7 +165,11 @@ fn emit(context: &SkBuffContext, header: &mut RecordHeader, mut from: u32, mut l
         } else {
             left
         };
-        complete &= chunk::emit(header, &Packet(context), u64::from(from), len);
+        let outcome = chunk::emit(header, &Packet(context), u64::from(from), len);
+        complete &= outcome == WHOLE;
+        if outcome == NO_ROOM && !send::tries_again(socket) {
+            loss::count(LossCause::RingFull);
+        }
         header.position = header.position.wrapping_add(len);
         from += len;
         left -= len;

@@ -198,16 +198,32 @@ impl Analyzer {
             .with_context(|| format!("no VmRSS in {path}"))
     }
 
+    /// Stops it from running until the result is dropped: what it is told meanwhile has
+    /// to wait in the kernel.
+    ///
+    /// # Errors
+    ///
+    /// kill(2)'s.
+    pub fn pause(&self) -> Result<Paused<'_>> {
+        self.signal(libc::SIGSTOP)?;
+        Ok(Paused(self))
+    }
+
+    fn signal(&self, signal: libc::c_int) -> Result<()> {
+        let pid = libc::pid_t::try_from(self.pid())?;
+        // SAFETY: the child has not been waited for, so the number is still its own.
+        let sent = unsafe { libc::kill(pid, signal) };
+        ensure!(sent == 0, "kill: {}", io::Error::last_os_error());
+        Ok(())
+    }
+
     /// Stops it with SIGTERM, and checks that it takes that well.
     ///
     /// # Errors
     ///
     /// If it does not end in time, or not with 0.
     pub fn stop(mut self) -> Result<Finished> {
-        let pid = libc::pid_t::try_from(self.pid())?;
-        // SAFETY: the child has not been waited for, so the number is still its own.
-        let sent = unsafe { libc::kill(pid, libc::SIGTERM) };
-        ensure!(sent == 0, "kill: {}", io::Error::last_os_error());
+        self.signal(libc::SIGTERM)?;
         ensure!(
             self.stderr().wait_for_end(READY_WITHIN),
             "the analyzer did not stop on SIGTERM:\n{}",
@@ -235,6 +251,17 @@ impl Analyzer {
             }
         };
         Ok(Finished { records, stderr })
+    }
+}
+
+/// An analyzer that does not run.
+#[derive(Debug)]
+pub struct Paused<'a>(&'a Analyzer);
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        // It is this process's child, so it can be told so.
+        drop(self.0.signal(libc::SIGCONT));
     }
 }
 

@@ -13,6 +13,7 @@ fn sender() -> Sender {
         executable_state: None,
         args: Some(vec!["curl".into()]),
         may_lack_args: false,
+        may_lack_facts: false,
         uid: 0,
         args_are_cut: false,
         parent: None,

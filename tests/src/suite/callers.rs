@@ -12,13 +12,14 @@ use super::{
 };
 use crate::{
     compare::{Expected, Sender, Version},
-    mock::access_log::id_in_target,
+    mock::access_log::{self, id_in_target},
+    netns::IMDS_V4,
     send::{changes, crowd},
 };
 
 /// The longest that the crowd may take; an emulated machine starts some 50 programs a
 /// second.
-const CROWD_TAKES: Duration = Duration::from_secs(900);
+pub(super) const CROWD_TAKES: Duration = Duration::from_secs(900);
 
 pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
     cases![Shared:
@@ -52,38 +53,41 @@ fn callers_are_each_named(case: &mut Case<'_>, scenario: &str, count: u64) -> Re
     let mut sender = case.start(scenario)?;
     sender.await_line_within("done", CROWD_TAKES)?;
     let count = usize::try_from(count)?;
+    let expected = expected_of(&case.entries(count)?, &sender, |caller| caller)?;
+    let versions = expected.iter().filter(|one| one.version == Version::V1);
+    ensure!(versions.count() == count / 2, "half of them are v1");
+    case.verify(&expected)?;
+    sender.finish()
+}
+
+/// What must be recorded of the requests of a crowd, of which `of` tells what is known of
+/// each caller.
+pub(super) fn expected_of(
+    entries: &[access_log::Entry],
+    sender: &RunningSender,
+    of: impl Fn(Sender) -> Sender,
+) -> Result<Vec<Expected>> {
     let directory = sender.text("directory")?;
+    let directory = Path::new(&directory);
     let above = [
         u32::try_from(sender.fact("launcher")?)?,
         u32::try_from(sender.fact("middle")?)?,
         sender.sender_of(0).pid,
         std::process::id(),
     ];
-    let destination = case.destination();
-    let expected = case
-        .entries(count)?
+    let destination = (IMDS_V4, 80).into();
+    entries
         .iter()
         .map(|entry| {
-            let number = entry
-                .id
-                .as_ref()
-                .context("an entry without a number")?
-                .number;
-            let caller = caller(&sender, Path::new(&directory), number, &above)?;
-            let args = crowd::arguments(Path::new(&directory), destination, case.name, number);
-            Ok(Expected::from_entry(
-                entry,
-                Sender {
-                    args: Some(args),
-                    ..caller
-                },
-            ))
+            let id = entry.id.as_ref().context("an entry without a number")?;
+            let args = crowd::arguments(directory, destination, &id.case, id.number);
+            let caller = Sender {
+                args: Some(args),
+                ..caller(sender, directory, id.number, &above)?
+            };
+            Ok(Expected::from_entry(entry, of(caller)))
         })
-        .collect::<Result<Vec<_>>>()?;
-    let versions = expected.iter().filter(|one| one.version == Version::V1);
-    ensure!(versions.count() == count / 2, "half of them are v1");
-    case.verify(&expected)?;
-    sender.finish()
+        .collect()
 }
 
 /// Caller `number` as it was when it sent.

@@ -19,6 +19,7 @@ mod kernel_types;
 mod lifecycle;
 mod losses;
 mod names;
+mod overload;
 mod owners;
 mod real_clients;
 mod rings;
@@ -109,6 +110,7 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(owners::cases());
         cases.extend(callers::cases());
         cases.extend(losses::cases());
+        cases.extend(overload::cases());
         cases.extend(lifecycle::cases());
         cases.extend(destinations::cases());
         cases.extend(kernel_types::cases());

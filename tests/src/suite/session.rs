@@ -252,6 +252,7 @@ pub fn child_sender(pid: u32, program: &Path, args: Vec<String>) -> Sender {
         args: Some(args),
         args_are_cut: false,
         may_lack_args: false,
+        may_lack_facts: false,
         uid: 0,
         parent: None,
         above: vec![std::process::id()],
