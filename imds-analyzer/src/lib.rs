@@ -6,6 +6,7 @@
 
 pub mod attribution;
 pub mod capture;
+pub mod cause;
 pub mod check;
 pub mod classify;
 pub mod cli;
