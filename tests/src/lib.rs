@@ -14,6 +14,7 @@
 pub mod analyzer;
 pub mod bench;
 pub mod canary;
+pub mod cgroup;
 pub mod compare;
 pub mod demo;
 pub mod lines;

@@ -83,6 +83,9 @@ enum Command {
         /// The analyzer to show.
         #[arg(long, value_name = "PATH")]
         analyzer: PathBuf,
+        /// What it writes.
+        #[arg(long, value_enum, default_value_t)]
+        format: demo::Format,
     },
 }
 
@@ -176,6 +179,6 @@ fn run(command: Command) -> Result<()> {
             joined_to.as_deref(),
         ),
         Command::Bench { analyzer, subject } => bench::run(subject, &analyzer),
-        Command::Demo { analyzer } => demo::run(&analyzer),
+        Command::Demo { analyzer, format } => demo::run(&analyzer, format),
     }
 }

@@ -34,7 +34,7 @@ enum Task {
     /// Install whatever the build and the tests need and this machine lacks
     Setup,
     /// Set up, build, and watch the analyzer catch real IMDS calls on this machine
-    Demo,
+    Demo(demo::Args),
     /// Everything CI runs: format, lints, unit tests, this machine's kernel, VM, systemd units
     Test(test::Args),
     /// The integration suite in virtual machines: every kernel, both architectures
@@ -48,7 +48,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Setup => setup::run().map(|()| ExitCode::SUCCESS),
-        Task::Demo => demo::run(),
+        Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::VmTest(args) => vm::run(&args),
         Task::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),

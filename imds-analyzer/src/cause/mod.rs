@@ -97,13 +97,16 @@ impl Causes {
     /// The caller that sent `request` as `task`.
     pub fn caller(&self, task: &Task, request: &Request) -> Caller {
         let known = task.tgid != 0;
-        let process = known
-            .then(|| self.hasher.hash_one(("process", task.tgid, task.start_boottime_ns)));
+        let process = known.then(|| {
+            self.hasher
+                .hash_one(("process", task.tgid, task.start_boottime_ns))
+        });
         // Everything that has lost its parent is below PID 1.
         let parent = request.ancestors.first().filter(|parent| parent.pid > 1);
-        let below = parent
-            .filter(|_| known)
-            .map(|parent| self.hasher.hash_one(("parent", parent.pid, &task.process_name)));
+        let below = parent.filter(|_| known).map(|parent| {
+            self.hasher
+                .hash_one(("parent", parent.pid, &task.process_name))
+        });
         let container = request
             .process
             .as_ref()

@@ -203,7 +203,8 @@ fn text_shows_who_and_what_on_one_line() {
         text(request()),
         "2026-11-22 04:32:51.949Z  IMDSv1!  GET /latest/meta-data/iam/security-credentials/Web  \
          curl < bash < systemd  pid=3109 user=root unit=backup.service cron=ada \
-         package=curl pod=shop/web-0 task=web:7 container=docker:web reason=no_token credentials exited\n"
+         package=curl pod=shop/web-0 task=web:7 container=docker:web client=curl/8.5.0 \
+         reason=no_token credentials exited\n"
     );
 }
 
@@ -224,7 +225,7 @@ fn text_of_another_service_begins_with_its_name() {
         text(other_service_request()),
         "2026-11-22 04:32:51.949Z  ecs      GET /v2/credentials/[REDACTED]  curl < bash < systemd  \
          pid=3109 user=root unit=backup.service cron=ada package=curl \
-         pod=shop/web-0 task=web:7 container=docker:web \
+         pod=shop/web-0 task=web:7 container=docker:web client=curl/8.5.0 \
          to=169.254.170.2:80 credentials exited\n"
     );
 }

@@ -92,6 +92,14 @@ fn push_request(line: &mut String, request: &Request) {
     if let Some(process) = process {
         push_process(line, process);
     }
+    if let Some(client) = &http.client {
+        let version = client.version.as_ref().map(|it| format!("/{it}"));
+        push_value(
+            line,
+            "client",
+            &(client.name.clone() + &version.unwrap_or_default()),
+        );
+    }
     let ip = destination.ip.to_string();
     if (ip.as_str(), destination.port) != USUAL_DESTINATION {
         let to = std::net::SocketAddr::new(destination.ip, destination.port);

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use self::summary::Summary;
 use crate::{
     analyzer::Launch,
+    cgroup::Cgroup,
     mock::Mock,
     netns::Netns,
     suite::{find_program, find_python},
@@ -39,6 +40,25 @@ extern "C" fn interrupt(_signal: libc::c_int) {
     INTERRUPTED.store(true, Ordering::Relaxed);
 }
 
+/// What the analyzer writes.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum Format {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// Its records.
+    Json,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// A client that was launched.
 #[derive(Debug)]
 struct Caller {
@@ -54,7 +74,7 @@ struct Caller {
 ///
 /// If the analyzer can't run, if it is interrupted, and if a request was not shown
 /// exactly once with the right version.
-pub fn run(analyzer: &Path) -> Result<()> {
+pub fn run(analyzer: &Path, format: Format) -> Result<()> {
     catch_interrupts()?;
     let netns = Netns::new()?;
     let mock = Mock::start(&netns)?;
@@ -65,7 +85,7 @@ pub fn run(analyzer: &Path) -> Result<()> {
     let analyzer = Launch {
         program: analyzer,
         backend: "auto",
-        format: "text",
+        format: format.name(),
         netns: netns.path(),
         output: None,
         settings: "",
@@ -85,7 +105,7 @@ pub fn run(analyzer: &Path) -> Result<()> {
         Clients::inventory,
         Clients::nightly,
         Clients::agent,
-        Clients::old_curl,
+        Clients::contained,
     ] {
         callers.extend(launch(&clients)?);
         std::thread::sleep(PACE);
@@ -145,6 +165,10 @@ struct Clients<'a> {
     python: PathBuf,
     shell: PathBuf,
     scripts: TempDir,
+    /// Of a unit that systemd does not know; `None` where there is no cgroup2.
+    unit: Option<Cgroup>,
+    /// As docker names them.
+    container: Option<Cgroup>,
 }
 
 const IMDS: &str = "http://169.254.169.254/latest";
@@ -184,6 +208,11 @@ impl<'a> Clients<'a> {
             python: find_python()?,
             shell,
             scripts,
+            unit: cgroup("demo-unit", "nightly-backup.service"),
+            container: cgroup(
+                "demo-container",
+                &format!("docker-{}.scope", "0123456789abcdef".repeat(4)),
+            ),
         })
     }
 
@@ -236,6 +265,9 @@ impl<'a> Clients<'a> {
     fn nightly(&self) -> Result<Vec<Caller>> {
         let mut command = self.netns.command(&self.shell);
         command.arg(self.scripts.path().join("nightly.sh"));
+        if let Some(unit) = &self.unit {
+            unit.run(&mut command)?;
+        }
         finish("backup.sh", command)?;
         // The curl below it has a PID that only the scripts know.
         Ok(vec![Caller {
@@ -244,13 +276,26 @@ impl<'a> Clients<'a> {
         }])
     }
 
+    fn contained(&self) -> Result<Vec<Caller>> {
+        let url = format!("{IMDS}/meta-data/instance-id");
+        let mut command = self.curl_command("curl, in docker", &[&url]);
+        if let Some(container) = &self.container {
+            container.run(&mut command)?;
+        }
+        Ok(vec![finish("curl, in docker", command)?.0])
+    }
+
     fn curl(&self, label: &'static str, arguments: &[&str]) -> Result<(Caller, Vec<u8>)> {
+        finish(label, self.curl_command(label, arguments))
+    }
+
+    fn curl_command(&self, label: &str, arguments: &[&str]) -> Command {
         let mut command = self.netns.command(&self.curl);
         command
             .args(["-q", "-s", "--noproxy", "*", "-H"])
             .arg(format!("X-Case: {label}/1"))
             .args(arguments);
-        finish(label, command)
+        command
     }
 
     fn python(&self, script: &'static str) -> Result<Vec<Caller>> {
@@ -258,6 +303,11 @@ impl<'a> Clients<'a> {
         command.arg(self.scripts.path().join(script));
         Ok(vec![finish(script, command)?.0])
     }
+}
+
+/// A cgroup as another program would have made it, for as long as the demo runs.
+fn cgroup(slice: &str, name: &str) -> Option<Cgroup> {
+    Cgroup::new(&format!("{slice}-{}.slice/{name}", std::process::id())).ok()
 }
 
 fn finish(label: &'static str, mut command: Command) -> Result<(Caller, Vec<u8>)> {

@@ -24,36 +24,66 @@ pub(super) struct Summary {
     pub(super) wrong: Vec<String>,
 }
 
-/// Whether a line of the text format shows a request.
+/// Whether a line shows a request.
 pub(super) fn is_request(line: &[u8]) -> bool {
     Shown::new(line).is_some()
 }
 
-/// One line of the text format, as far as the demo reads it.
+/// One line, as far as the demo reads it.
 struct Shown {
     version: &'static str,
-    text: String,
+    method: String,
+    target: String,
+    pid: Option<u32>,
 }
 
 impl Shown {
     fn new(line: &[u8]) -> Option<Self> {
+        match serde_json::from_slice(line) {
+            Ok(record) => Self::of_record(&record),
+            Err(_) => Self::of_text(line),
+        }
+    }
+
+    fn of_record(record: &serde_json::Value) -> Option<Self> {
+        let version = match record["imds"]["version"].as_str()? {
+            "v1" => "IMDSv1",
+            "v2" => "IMDSv2",
+            _ => "IMDS?",
+        };
+        let text = |field: &str| Some(record["http"][field].as_str()?.to_owned());
+        Some(Self {
+            version,
+            method: text("method").unwrap_or_default(),
+            target: text("path").unwrap_or_default(),
+            pid: record["process"]["pid"]
+                .as_u64()
+                .and_then(|pid| pid.try_into().ok()),
+        })
+    }
+
+    fn of_text(line: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(line).into_owned();
+        let mut words = text.split_ascii_whitespace();
         // The label is the third word, after date and time.
-        let label = text.split_ascii_whitespace().nth(2)?;
+        let label = words.nth(2)?;
         let version = ["IMDSv1", "IMDSv2", "IMDS?"]
             .into_iter()
             .find(|version| label.contains(version))?;
-        Some(Self { version, text })
+        Some(Self {
+            version,
+            method: words.next()?.to_owned(),
+            target: words.next()?.to_owned(),
+            pid: words
+                .find_map(|word| word.strip_prefix("pid="))
+                .and_then(|pid| pid.parse().ok()),
+        })
     }
 
     fn shows(&self, method: &str, target: &str, pids: &BTreeSet<u32>) -> bool {
-        self.text.contains(&format!(" {method} {target} "))
-            && (pids.is_empty()
-                || self.text.split_ascii_whitespace().any(|word| {
-                    word.strip_prefix("pid=")
-                        .and_then(|pid| pid.parse().ok())
-                        .is_some_and(|pid| pids.contains(&pid))
-                }))
+        self.method == method
+            && self.target == target
+            && (pids.is_empty() || self.pid.is_some_and(|pid| pids.contains(&pid)))
     }
 }
 
@@ -184,6 +214,17 @@ mod tests {
     #[test]
     fn lines_that_show_every_request_are_right() {
         assert_eq!(wrong(&[V1, V2, "2026-11-22 04:32:52Z  stopped  1 v1"]), 0);
+    }
+
+    #[test]
+    fn records_are_read_as_well() {
+        let record = |version| {
+            format!(
+                r#"{{"imds":{{"version":"{version}"}},"http":{{"method":"GET","path":"/latest/a"}},"process":{{"pid":7}}}}"#
+            )
+        };
+        assert_eq!(wrong(&[&record("v1"), &record("v2")]), 0);
+        assert_eq!(wrong(&[&record("v1"), &record("unknown")]), 1);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What an owner knows a caller by: container, client, package, and what a program of
 //! the owner's says.
 
-mod cgroup;
 mod containers;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
@@ -9,7 +8,6 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, t
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use self::cgroup::Cgroup;
 use super::{
     Entry, cases,
     client::{HeldShell, RunningSender},
@@ -19,6 +17,7 @@ use super::{
 };
 use crate::{
     analyzer::{Analyzer, Launch},
+    cgroup::Cgroup,
     lines::Lines,
     mock::Mock,
     netns::{IMDS_V4, Netns},

@@ -1,24 +1,32 @@
-//! A cgroup that a case makes.
+//! A cgroup of a test's or the demo's own.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
     path::{Path, PathBuf},
-    time::Instant,
+    process::Command,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
 
-use crate::suite::session::PATIENCE;
+/// How long it may take until a cgroup whose processes have ended is empty.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A cgroup for one process. Removed when dropped.
-pub(super) struct Cgroup {
+/// A cgroup and those above it that it needed. Removed when dropped.
+#[derive(Debug)]
+pub struct Cgroup {
     /// From the deepest up.
     made: Vec<PathBuf>,
 }
 
 impl Cgroup {
-    /// Makes `path` below the root of cgroup2.
-    pub(super) fn new(path: &str) -> Result<Self> {
+    /// Makes `path` below the root of cgroup2; no part of it may be there.
+    ///
+    /// # Errors
+    ///
+    /// If cgroup2 is not mounted, or mkdir(2) fails.
+    pub fn new(path: &str) -> Result<Self> {
         let mounts = fs::read_to_string("/proc/mounts")?;
         let mount = mounts
             .lines()
@@ -36,8 +44,35 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// Lets `command` run in it.
+    ///
+    /// # Errors
+    ///
+    /// If its list of processes can't be opened.
+    pub fn run<'c>(&self, command: &'c mut Command) -> Result<&'c mut Command> {
+        let deepest = self.made.first().context("has a directory")?;
+        let procs = File::options()
+            .write(true)
+            .open(deepest.join("cgroup.procs"))?;
+        // SAFETY: only a system call that is async-signal-safe; the file is the closure's.
+        unsafe {
+            command.pre_exec(move || {
+                // 0: the process that writes.
+                if libc::write(procs.as_raw_fd(), c"0".as_ptr().cast(), 1) != 1 {
+                    return Err(std::io::Error::last_os_error());
+                }
+                Ok(())
+            })
+        };
+        Ok(command)
+    }
+
     /// Moves a process into it.
-    pub(super) fn take(&self, pid: u64) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// That of the write.
+    pub fn take(&self, pid: u64) -> Result<()> {
         let deepest = self.made.first().context("has a directory")?;
         let file = deepest.join("cgroup.procs");
         fs::write(&file, pid.to_string()).with_context(|| format!("write {}", file.display()))
