@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    Scenario, checkpoint, crowd, fact,
+    Scenario, checkpoint, crowd, fact, idle_program,
     sys::{self, linger},
     wire::Wire,
 };
@@ -61,9 +61,8 @@ pub fn odd_arguments_of(number: u64) -> Vec<Vec<u8>> {
 /// A child sends and becomes another program, which stays.
 fn exec_after_sending(wire: &Wire) -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let other = directory.path().join(crowd::LINGERER);
-    // A copy, so that it is another file.
-    fs::copy(std::env::current_exe()?, &other)?;
+    let other = directory.path().join("idle");
+    idle_program::write(&other)?;
     let head = wire.get(1, "");
     // Its end in the child is closed by exec.
     let (mut reader, writer) = io::pipe()?;

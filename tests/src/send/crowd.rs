@@ -34,14 +34,14 @@ pub const CALLERS: u64 = 10_000;
 pub const FEW_CALLERS: u64 = 300;
 /// Tells the launcher how many.
 const COUNT_VARIABLE: &str = "IMDS_TESTS_CALLERS";
-/// Callers that run at the same time.
-const AT_ONCE: usize = 16;
+/// Callers that run at the same time, for each CPU. It keeps them busy; with more, the
+/// scheduler's fair share for the daemon falls below what its work takes on a machine
+/// that is emulated, and that is another test (`suite/overload.rs`).
+const AT_ONCE_PER_CPU: usize = 2;
 /// What the file names of callers begin with, by which this program knows that it is one.
 const PREFIX: &str = "caller-";
 /// The name that a caller gives itself if it was never in a file system.
 pub const CHOSEN_NAME: &str = "chosen-name";
-/// The file name of a program that does nothing but stay.
-pub(super) const LINGERER: &str = "lingerer";
 /// The file name of a program that does nothing at all.
 pub const LEAVER: &str = "leaver";
 /// Tells a caller that has no arguments what to do.
@@ -75,15 +75,13 @@ pub(super) fn task_of(destination: SocketAddr, case: &str, number: u64) -> Strin
     format!("{destination} {case} {number}")
 }
 
-/// If this process is a caller, or a program that only stays, does what it is for and
+/// If this process is a caller, or a program that only ends, does what it is for and
 /// ends.
 pub fn run_if_caller() {
     let mut arguments = std::env::args_os().map(|it| it.to_string_lossy().into_owned());
     let path = arguments.next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
-    let outcome = if name == LINGERER {
-        sys::linger()
-    } else if name == LEAVER {
+    let outcome = if name == LEAVER {
         Ok(())
     } else if name.starts_with(PREFIX) {
         call(arguments)
@@ -173,12 +171,13 @@ fn launch(wire: &Wire) -> Result<()> {
     fact("directory", path.display())?;
     let program = path.join("program");
     fs::copy(std::env::current_exe()?, &program)?;
+    let at_once = AT_ONCE_PER_CPU * std::thread::available_parallelism()?.get();
     let mut running = Vec::new();
     let mut pids = Vec::new();
     for number in 1..=count()? {
         let arguments = arguments(&path, wire.destination, &wire.case, number);
         fs::hard_link(&program, &arguments[0])?;
-        if running.len() == AT_ONCE {
+        if running.len() == at_once {
             finish(running.remove(0))?;
         }
         let child = Command::new(&arguments[0])

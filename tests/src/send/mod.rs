@@ -14,6 +14,7 @@ pub mod crowd;
 mod failing;
 mod faults;
 mod framing;
+mod idle_program;
 mod owners;
 mod rings;
 mod segments;
