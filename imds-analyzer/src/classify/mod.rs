@@ -38,6 +38,7 @@ pub fn classify(head: &RequestHead<'_>, service: &Service) -> Imds {
     if *service != Service::Imds {
         return Imds {
             service: service.to_string(),
+            rejected: false,
             version: ImdsVersion::NotApplicable,
             operation: None,
             reason: None,
@@ -55,6 +56,7 @@ pub fn classify(head: &RequestHead<'_>, service: &Service) -> Imds {
     };
     Imds {
         service: service.to_string(),
+        rejected: false,
         version,
         operation: Some(operation),
         reason,
@@ -75,6 +77,7 @@ pub fn opens_credentials(target: &[u8]) -> bool {
 pub fn unknown(reason: &str, service: &Service) -> Imds {
     Imds {
         service: service.to_string(),
+        rejected: false,
         version: match service {
             Service::Imds => ImdsVersion::Unknown,
             _ => ImdsVersion::NotApplicable,

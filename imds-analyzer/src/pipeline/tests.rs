@@ -61,6 +61,7 @@ impl Run {
         self.take(capture::Event::Closed {
             stream: STREAM,
             time_ns: SENT,
+            lost_track: false,
         });
     }
 

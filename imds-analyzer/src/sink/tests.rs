@@ -122,7 +122,7 @@ fn json_fields_stand_in_the_order_of_the_contract() {
         "\"boot_id\":",
         "\"host\":{\"name\":\"ip-10-0-0-1\"}",
         "\"cloud\":{\"instance_id\":\"i-0123456789abcdef0\",\"region\":\"eu-central-1\"}",
-        "\"imds\":{\"version\":\"v1\",\"operation\":\"metadata\",\"reason\":\"no_token\",\"credentials\":true,\"service\":\"imds\"}",
+        "\"imds\":{\"version\":\"v1\",\"operation\":\"metadata\",\"reason\":\"no_token\",\"credentials\":true,\"service\":\"imds\",\"rejected\":true}",
         "\"http\":{\"method\":\"GET\",\"path\":",
         "\"lineage\":\"curl < bash < systemd\"",
         "\"process\":{\"pid\":3109,\"tid\":3110,\"start_time\":",
@@ -203,7 +203,7 @@ fn text_shows_who_and_what_on_one_line() {
         text(request()),
         "2026-11-22 04:32:51.949Z  IMDSv1!  GET /latest/meta-data/iam/security-credentials/Web  \
          curl < bash < systemd  pid=3109 user=root unit=backup.service cron=ada \
-         package=curl pod=shop/web-0 task=web:7 container=docker:web reason=no_token credentials exited\n"
+         package=curl pod=shop/web-0 task=web:7 container=docker:web reason=no_token credentials status=401 rejected exited\n"
     );
 }
 
@@ -214,7 +214,7 @@ fn text_of_a_request_that_was_not_read_says_so() {
     assert_eq!(
         text(request),
         "2026-11-22 04:32:51.949Z  IMDS?    (not read)  curl < bash < systemd  pid=3109 uid=1000 \
-         to=[fd00:ec2::254]:80 reason=started_mid_stream exited\n"
+         to=[fd00:ec2::254]:80 reason=started_mid_stream no_response=deadline exited\n"
     );
 }
 
@@ -225,7 +225,7 @@ fn text_of_another_service_begins_with_its_name() {
         "2026-11-22 04:32:51.949Z  ecs      GET /v2/credentials/[REDACTED]  curl < bash < systemd  \
          pid=3109 user=root unit=backup.service cron=ada package=curl \
          pod=shop/web-0 task=web:7 container=docker:web \
-         to=169.254.170.2:80 credentials exited\n"
+         to=169.254.170.2:80 credentials status=401 exited\n"
     );
 }
 
