@@ -51,7 +51,7 @@ pub(super) enum Delivery {
     BareLineFeeds,
     /// With a head of some 20 KiB.
     LongHead,
-    /// With a status that has no body, and a length all the same.
+    /// Without a body, though its length is told.
     NoBody,
 }
 
@@ -103,10 +103,8 @@ impl Delivery {
         if let Some(status) = wanted_status(head) {
             answer = Response::new(status, "Wanted", canary::RESPONSE);
         }
-        if self == Self::NoBody {
-            answer.body.clear();
-        }
-        let whole = answer.encode(keep_alive, head.method == "HEAD");
+        let without_body = head.method == "HEAD" || self == Self::NoBody;
+        let whole = answer.encode(keep_alive, without_body);
         let text = String::from_utf8_lossy(&whole).into_owned();
         match self {
             Self::Stall => return Ok(Then::GoOn),

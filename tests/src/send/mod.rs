@@ -14,6 +14,7 @@ pub mod crowd;
 mod failing;
 mod faults;
 mod framing;
+mod outcomes;
 mod owners;
 mod rings;
 mod segments;
@@ -44,6 +45,7 @@ fn scenarios() -> impl Iterator<Item = &'static (&'static str, Scenario)> {
         segments::SCENARIOS,
         failing::SCENARIOS,
         faults::SCENARIOS,
+        outcomes::SCENARIOS,
         owners::SCENARIOS,
         connections::SCENARIOS,
         changes::SCENARIOS,
