@@ -21,17 +21,21 @@ pub enum LossCause {
     /// kernel counts as `nmissed`), and there is no witness on the wire that saw
     /// its bytes.
     ExitMissed = 5,
+    /// The ring buffer had no room for what is known of a response: no request is lost,
+    /// but some have no outcome.
+    ResponseRingFull = 6,
 }
 
 impl LossCause {
     /// Every cause, in the order of the counters.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RingFull,
         Self::Unreadable,
         Self::UnsupportedIterator,
         Self::StreamTableFull,
         Self::SendTableFull,
         Self::ExitMissed,
+        Self::ResponseRingFull,
     ];
 
     /// Name in records and metrics.
@@ -43,6 +47,7 @@ impl LossCause {
             Self::StreamTableFull => "stream_table_full",
             Self::SendTableFull => "send_table_full",
             Self::ExitMissed => "exit_missed",
+            Self::ResponseRingFull => "response_ring_full",
         }
     }
 }

@@ -30,6 +30,14 @@ pub const KIND_ARGS: u32 = 4;
 /// [`MAX_CGROUP`] names of [`CGROUP_NAME_LEN`] bytes.
 pub const KIND_PROGRAM: u32 = 5;
 
+/// [`RecordHeader::kind`]: what is known of a response: [`ResponseFacts`]. Nothing else
+/// of a response ever crosses the ring buffer. The header names the stream, the position
+/// of the response's first byte among those received (modulo 2^32) and when that arrived.
+pub const KIND_RESPONSE: u32 = 6;
+
+/// Most bytes of a response's `Server` header that are taken.
+pub const MAX_SERVER: usize = 64;
+
 /// Most bytes of a sender's arguments that are taken.
 pub const MAX_ARGS: usize = 4096;
 
@@ -58,6 +66,15 @@ pub const FLAG_POSITION_UNCERTAIN: u32 = 1 << 1;
 /// [`RecordHeader::flags`]: told by a process that has just executed this program,
 /// not by one that sends.
 pub const FLAG_AT_EXEC: u32 = 1 << 3;
+
+/// [`RecordHeader::flags`] of [`KIND_RESPONSE`]: what came before it was not followed
+/// without a gap, so responses may be missing.
+pub const FLAG_RESYNCED: u32 = 1 << 4;
+/// [`RecordHeader::flags`] of [`KIND_RESPONSE`] and [`KIND_CLOSED`]: what is received is
+/// not followed at this moment, so that no response is seen does not mean that none came.
+pub const FLAG_LOST_TRACK: u32 = 1 << 5;
+/// [`RecordHeader::flags`] of [`KIND_RESPONSE`]: the server has ended its direction.
+pub const FLAG_SERVER_DONE: u32 = 1 << 6;
 
 /// [`ProgramFacts::flags`]: the names are the whole path of the executable.
 pub const PROGRAM_PATH_WHOLE: u32 = 1 << 0;
@@ -154,6 +171,41 @@ pub struct ProgramFacts {
 pub const PROGRAM_LEN: usize =
     size_of::<ProgramFacts>() + MAX_PATH * PATH_NAME_LEN + MAX_CGROUP * CGROUP_NAME_LEN;
 
+/// What is known of a response.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseFacts {
+    /// Offset in the stream of what was sent, modulo 2^32, that the server had received
+    /// when it sent the response's first byte: [`RecordHeader::position`] of a chunk is
+    /// in the same coordinates.
+    pub acknowledged: u32,
+    /// Status code of the final response, 100 to 999; 0 if the record is of something
+    /// else, which its flags tell.
+    pub status: u32,
+    /// Bytes of `server` that are used.
+    pub server_len: u32,
+    /// Nothing.
+    pub reserved: u32,
+    /// Value of its `Server` header.
+    pub server: [u8; MAX_SERVER],
+}
+
+impl ResponseFacts {
+    /// Reads what follows a header of [`KIND_RESPONSE`]. `None` if it is shorter, or
+    /// announces a longer name than there is room for.
+    pub fn decode(payload: &[u8]) -> Option<Self> {
+        let mut fields = Fields(payload);
+        let facts = Self {
+            acknowledged: fields.u32()?,
+            status: fields.u32()?,
+            server_len: fields.u32()?,
+            reserved: fields.u32()?,
+            server: fields.array()?,
+        };
+        (facts.server_len as usize <= MAX_SERVER).then_some(facts)
+    }
+}
+
 /// Header of each record in the ring buffer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +245,7 @@ pub const HEADER_LEN: usize = size_of::<RecordHeader>();
 const _: () = assert!(size_of::<TaskFacts>() == 64, "no padding");
 const _: () = assert!(size_of::<AncestorFacts>() == 56, "no padding");
 const _: () = assert!(size_of::<ProgramFacts>() == 48, "no padding");
+const _: () = assert!(size_of::<ResponseFacts>() == 80, "no padding");
 const _: () = assert!(HEADER_LEN == 136, "no padding");
 
 impl RecordHeader {

@@ -14,7 +14,8 @@ use aya_ebpf::{
 use imds_analyzer_common::{
     loss::LossCause,
     record::{
-        KIND_CHUNK, KIND_CLOSED, MAX_CHUNK, MISSING_NOTHING, MISSING_UNREADABLE, RecordHeader,
+        FLAG_LOST_TRACK, KIND_CHUNK, KIND_CLOSED, MAX_CHUNK, MISSING_NOTHING, MISSING_UNREADABLE,
+        RecordHeader,
     },
 };
 
@@ -180,6 +181,9 @@ pub fn emit_closed(socket: Socket, stream: &Stream, route: &Route) {
     if let Some(header) = draft::begin(socket.0) {
         describe(header, socket, stream, route, kernel::boottime_ns());
         header.kind = KIND_CLOSED;
+        if stream.responses.is_lost() {
+            header.flags |= FLAG_LOST_TRACK;
+        }
         let _ = emit_header(header);
         draft::end(socket.0);
     }

@@ -86,6 +86,28 @@ pub fn forget(number: u32) -> u32 {
     forgotten
 }
 
+/// A number in a map that is read from there each time, not kept in a register: of what
+/// lies in a map the verifier does not follow every value (see [`forget`]).
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Forgotten<T>(T);
+
+impl<T: Plain> Forgotten<T> {
+    /// What was set last.
+    #[inline(always)]
+    pub fn get(&self) -> T {
+        // SAFETY: a reference is valid for reads.
+        unsafe { (&raw const self.0).read_volatile() }
+    }
+
+    /// Sets it.
+    #[inline(always)]
+    pub fn set(&mut self, value: T) {
+        // SAFETY: a mutable reference is valid for writes.
+        unsafe { (&raw mut self.0).write_volatile(value) }
+    }
+}
+
 /// Types that any bytes make a value of.
 ///
 /// # Safety

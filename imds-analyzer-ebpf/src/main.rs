@@ -2,7 +2,8 @@
 //!
 //! [`hooks`] holds one thin file per place where the kernel is watched; they all
 //! lead to [`send`] (what a task hands to TCP) or [`wire`] (what TCP puts on the
-//! wire), which emit the same [`chunk`]s. A send that does not go to a watched
+//! wire), which emit the same [`chunk`]s; of what comes back, [`received`] tells the
+//! status of each [`response`] and no more. A send that does not go to a watched
 //! destination leaves at [`socket::Port::may_be_watched`].
 //! Who the sender is, is told by [`process`].
 //!
@@ -18,8 +19,11 @@ mod globals;
 mod hooks;
 mod kernel;
 mod loss;
+mod packet;
 mod process;
 mod program;
+mod received;
+mod response;
 mod segments;
 mod send;
 mod socket;

@@ -14,7 +14,8 @@ use imds_analyzer_common::{
 use crate::{
     chunk::{self, Memory, NO_ROOM, WHOLE},
     globals::{self, ABSENT},
-    kernel, loss,
+    kernel::{self, Forgotten},
+    loss,
 };
 
 /// Most segments of one send that are walked.
@@ -75,17 +76,17 @@ pub struct Walk {
     /// Header of the next chunk, filled by the caller; the position advances.
     pub header: RecordHeader,
     /// Bytes still to emit.
-    left: Forgotten,
+    left: Forgotten<u64>,
     /// Segment after the one that is being emitted.
-    index: Forgotten,
+    index: Forgotten<u64>,
     /// Address of the next byte.
-    base: Forgotten,
+    base: Forgotten<u64>,
     /// Bytes left in its segment.
-    segment_left: Forgotten,
+    segment_left: Forgotten<u64>,
     /// Chunks that are not in the ring buffer.
-    failed: Forgotten,
+    failed: Forgotten<u64>,
     /// The wire found no room for bytes of this send, and left them to its end.
-    left_by_wire: Forgotten,
+    left_by_wire: Forgotten<u64>,
 }
 
 impl Walk {
@@ -117,25 +118,6 @@ impl Walk {
         self.base.set(self.base.get().wrapping_add(len));
         self.segment_left
             .set(self.segment_left.get().wrapping_sub(len));
-    }
-}
-
-/// A number in a map that is read from there each time, not kept in a register.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct Forgotten(u64);
-
-impl Forgotten {
-    #[inline(always)]
-    fn get(&self) -> u64 {
-        // SAFETY: a reference is valid for reads.
-        unsafe { (&raw const self.0).read_volatile() }
-    }
-
-    #[inline(always)]
-    fn set(&mut self, value: u64) {
-        // SAFETY: a mutable reference is valid for writes.
-        unsafe { (&raw mut self.0).write_volatile(value) }
     }
 }
 

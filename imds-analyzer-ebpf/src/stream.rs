@@ -10,7 +10,7 @@ use imds_analyzer_common::{
     record::{FLAG_MID_STREAM, TaskFacts},
 };
 
-use crate::{kernel, loss, socket::Socket, task};
+use crate::{kernel, loss, response::Responses, socket::Socket, task};
 
 /// Streams by the address of their socket, from connect on. One that is closed
 /// stays, because a send on it may still be about to return; the next stream of
@@ -51,6 +51,8 @@ pub struct Stream {
     pub flags: u32,
     /// The task that last sent on it or connected it.
     pub task: TaskFacts,
+    /// What it receives.
+    pub responses: Responses,
 }
 
 impl Stream {

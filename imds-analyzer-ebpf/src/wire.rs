@@ -12,22 +12,14 @@ use imds_analyzer_common::{
 
 use crate::{
     chunk::{self, NO_ROOM, Source, WHOLE},
-    draft, globals, kernel, loss, process, send,
+    draft, globals, kernel, loss,
+    packet::Segment,
+    process, send,
     socket::{Route, Socket},
     stream::{self, ORIGIN_DATA, ORIGIN_UNKNOWN, Stream},
     task,
 };
 
-/// `NEXTHDR_HOP`, `NEXTHDR_ROUTING`, `NEXTHDR_DEST` (include/net/ipv6.h).
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const DESTINATION_OPTIONS: u8 = 60;
-/// Extension headers that are passed over.
-const MAX_EXTENSIONS: u32 = 4;
-/// `IPPROTO_TCP`.
-const TCP: u8 = 6;
-/// The SYN bit of a TCP header's 14th byte (RFC 9293 3.1).
-const SYN: u8 = 0x02;
 /// Chunks that one packet can fill: 64 KiB, the longest segment that is not a
 /// jumbogram.
 const MAX_CHUNKS: u32 = 65_536 / MAX_CHUNK as u32;
@@ -45,16 +37,6 @@ impl Source for Packet<'_> {
     fn has_witness(&self) -> bool {
         false
     }
-}
-
-/// What a TCP segment says of itself.
-struct Segment {
-    sequence: u32,
-    is_syn: bool,
-    /// Offset of the payload from the IP header.
-    payload: u32,
-    /// Length of the payload.
-    len: u32,
 }
 
 /// A packet leaves.
@@ -76,7 +58,7 @@ pub fn egress(context: &SkBuffContext) {
 
 #[inline(always)]
 fn watch(context: &SkBuffContext, socket: Socket) -> Option<()> {
-    let segment = parse(context)?;
+    let segment = Segment::parse(context)?;
     if segment.len == 0 && !segment.is_syn {
         return None;
     }
@@ -178,50 +160,4 @@ fn emit(
         chunk::emit_missing(header, left, MISSING_OVERSIZED);
     }
     complete
-}
-
-/// Reads the IP and TCP headers. `None` for anything but a whole TCP segment.
-#[inline(always)]
-fn parse(context: &SkBuffContext) -> Option<Segment> {
-    let version_and_length: u8 = context.load(0).ok()?;
-    let (protocol, transport): (u8, u32) = match version_and_length >> 4 {
-        4 => (
-            context.load(9).ok()?,
-            u32::from(version_and_length & 0x0f) * 4,
-        ),
-        6 => transport_of_v6(context)?,
-        _ => return None,
-    };
-    if protocol != TCP {
-        return None;
-    }
-    let tcp: [u8; 16] = context.load(transport as usize).ok()?;
-    let sequence = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
-    let is_syn = tcp[13] & SYN != 0;
-    let payload = transport + u32::from(tcp[12] >> 4) * 4;
-    Some(Segment {
-        sequence: sequence.wrapping_add(is_syn as u32),
-        is_syn,
-        payload,
-        len: context.skb.len().checked_sub(payload)?,
-    })
-}
-
-/// Protocol and offset of what follows an IPv6 header and its extension headers.
-#[inline(always)]
-fn transport_of_v6(context: &SkBuffContext) -> Option<(u8, u32)> {
-    let mut protocol: u8 = context.load(6).ok()?;
-    let mut offset = 40;
-    for _ in 0..MAX_EXTENSIONS {
-        match protocol {
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
-                let [next, len]: [u8; 2] = context.load(offset as usize).ok()?;
-                protocol = next;
-                // In units of 8 bytes, the first not counted (RFC 8200 4.2).
-                offset += (u32::from(len) + 1) * 8;
-            }
-            _ => break,
-        }
-    }
-    Some((protocol, offset))
 }

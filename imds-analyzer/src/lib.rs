@@ -2,7 +2,7 @@
 //!
 //! The crate is a pipeline; `ARCHITECTURE.md` draws it. Data flows one way:
 //! [`capture`] → [`stream`] → [`http`] → [`classify`] → [`attribution`] →
-//! [`redact`] → [`record`] → [`sink`].
+//! [`redact`] → [`record`] → [`exchange`] → [`sink`].
 
 pub mod attribution;
 pub mod capture;
@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod diagnostics;
 pub mod enrich;
+pub mod exchange;
 pub mod host;
 pub mod http;
 pub mod lookup;

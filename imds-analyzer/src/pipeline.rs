@@ -1,18 +1,35 @@
 //! From what the kernel side saw to the events of the log.
 //!
 //! This is where the stages meet, in the order that data flows: reassembly,
-//! parsing, classification, attribution, redaction. No I/O but attribution's.
+//! parsing, classification, attribution, redaction, and the wait for the outcome. No I/O
+//! but attribution's. [`Pipeline::complete`] is where a request and its outcome are
+//! together.
 
 use crate::{
-    attribution::Attributor,
+    attribution::{Attributor, recent::Weight as _},
     capture::{self, Payload, backend::Backend},
+    cause::{self, Caller, Causes},
     classify, client,
+    exchange::{self, Exchanges, Finished, NoResponse, Outcome, Sent},
     http::RequestHead,
-    record::{self, Event, ImdsVersion},
+    record::{self, Event, ImdsVersion, Operation},
     redact,
     service::Watched,
     stream::{Captured, Head, Limits, Reassembler},
 };
+
+/// Status code of a response to a request without a token where tokens are required (EC2
+/// User Guide, "Use IMDSv2").
+const UNAUTHORIZED: u16 = 401;
+
+/// A request that was read, and who sent it. It waits for its outcome.
+#[derive(Debug)]
+struct Read {
+    /// Who sent it; `None` unless it went to IMDS.
+    caller: Option<Caller>,
+    /// Its record, without the outcome.
+    request: Box<record::Request>,
+}
 
 /// The stages and what they counted.
 pub struct Pipeline {
@@ -22,6 +39,10 @@ pub struct Pipeline {
     watched: Watched,
     counters: record::Counters,
     captured: Vec<Captured>,
+    /// `None` if responses are not seen: then no outcome is ever known.
+    exchanges: Option<Exchanges<Read>>,
+    finished: Vec<Finished<Read>>,
+    causes: Causes,
 }
 
 impl Pipeline {
@@ -34,6 +55,17 @@ impl Pipeline {
             watched: Watched::default(),
             counters: record::Counters::default(),
             captured: Vec::new(),
+            exchanges: None,
+            finished: Vec::new(),
+            causes: Causes::new(),
+        }
+    }
+
+    /// Responses are seen: requests wait for their outcome, within these limits.
+    pub fn awaiting(self, limits: exchange::Limits) -> Self {
+        Self {
+            exchanges: Some(Exchanges::new(limits)),
+            ..self
         }
     }
 
@@ -80,33 +112,64 @@ impl Pipeline {
                 ancestors,
                 truncated,
             } => self.attributor.note_ancestors(&task, ancestors, truncated),
-            capture::Event::Closed { stream, time_ns } => {
+            capture::Event::Response(response) => {
+                if let Some(exchanges) = &mut self.exchanges {
+                    exchanges.received(response, &mut self.finished);
+                }
+            }
+            capture::Event::Closed {
+                stream,
+                time_ns,
+                lost_track,
+            } => {
                 self.reassembler.close(stream, time_ns, &mut self.captured);
+                self.describe_captured(now_ns);
+                if let Some(exchanges) = &mut self.exchanges {
+                    exchanges.closed(stream, lost_track, &mut self.finished);
+                }
             }
         }
-        self.describe_captured(now_ns, emit);
+        self.describe_captured(now_ns);
+        self.complete_finished(emit);
     }
 
     /// Gives up what has waited too long.
     pub fn expire(&mut self, now_ns: u64, emit: &mut impl FnMut(u64, Event)) {
         self.reassembler.expire(now_ns, &mut self.captured);
-        self.describe_captured(now_ns, emit);
+        self.describe_captured(now_ns);
+        if let Some(exchanges) = &mut self.exchanges {
+            exchanges.expire(now_ns, &mut self.finished);
+        }
+        self.complete_finished(emit);
     }
 
     /// When [`expire`](Self::expire) next has something to do, on the boot-time clock.
     pub fn next_expiry(&self) -> Option<u64> {
-        self.reassembler.next_expiry()
+        let exchanges = self.exchanges.as_ref();
+        let expiries = [
+            self.reassembler.next_expiry(),
+            exchanges.and_then(Exchanges::next_expiry),
+        ];
+        expiries.into_iter().flatten().min()
     }
 
     /// Capture has ended: hands over what is unfinished.
     pub fn finish(&mut self, now_ns: u64, emit: &mut impl FnMut(u64, Event)) {
         self.reassembler.drain_all(&mut self.captured);
-        self.describe_captured(now_ns, emit);
+        self.describe_captured(now_ns);
+        if let Some(exchanges) = &mut self.exchanges {
+            exchanges.drain_all(&mut self.finished);
+        }
+        self.complete_finished(emit);
     }
 
-    /// Counts a loss that the kernel side reports.
-    pub fn count_loss(&mut self, cause: &'static str, total: u64) {
+    /// Counts a loss that the kernel side reports, and that happened before `now_ns` of
+    /// the boot-time clock.
+    pub fn count_loss(&mut self, cause: &'static str, total: u64, now_ns: u64) {
         self.counters.lost.insert(cause.into(), total);
+        if let Some(exchanges) = &mut self.exchanges {
+            exchanges.note_loss(now_ns);
+        }
     }
 
     /// Counts a record of the kernel side that made no sense.
@@ -128,22 +191,120 @@ impl Pipeline {
         }
     }
 
-    fn describe_captured(&mut self, now_ns: u64, emit: &mut impl FnMut(u64, Event)) {
+    /// Describes requests that were read, and lets them wait for their outcome.
+    fn describe_captured(&mut self, now_ns: u64) {
         let mut captured = std::mem::take(&mut self.captured);
-        for request in captured.drain(..) {
-            let time_ns = request.time_ns;
-            let request = self.describe(&request, now_ns);
-            let counter = match request.imds.version {
-                ImdsVersion::V1 => &mut self.counters.requests.v1,
-                ImdsVersion::V2 => &mut self.counters.requests.v2,
-                ImdsVersion::Unknown => &mut self.counters.requests.unknown,
-                ImdsVersion::NotApplicable => &mut self.counters.requests.not_applicable,
-            };
-            *counter += 1;
-            emit(time_ns, Event::ImdsRequest(Box::new(request)));
+        for captured in captured.drain(..) {
+            let time_ns = captured.time_ns;
+            let request = Box::new(self.describe(&captured, now_ns));
+            let caller = (request.imds.version != ImdsVersion::NotApplicable)
+                .then(|| self.causes.caller(&captured.task, &request));
+            if let (Some(caller), Some(Operation::Token)) = (&caller, request.imds.operation) {
+                self.causes
+                    .note_try(caller, time_ns, cause::Answer::Awaited);
+            }
+            let read = Read { caller, request };
+            match (&mut self.exchanges, captured.extent) {
+                (Some(exchanges), Some(extent)) => exchanges.sent(
+                    Sent {
+                        stream: captured.stream,
+                        position: extent.position,
+                        time_ns,
+                        sent_ns: extent.sent_ns,
+                        started_mid_stream: extent.started_mid_stream,
+                        weight: weight(&read.request),
+                        request: read,
+                    },
+                    &mut self.finished,
+                ),
+                (exchanges, _) => {
+                    if let Some(exchanges) = exchanges {
+                        exchanges.blur(captured.stream, &mut self.finished);
+                    }
+                    self.finished.push(Finished {
+                        time_ns,
+                        request: read,
+                        outcome: Outcome::Unknown,
+                    });
+                }
+            }
         }
         // The vector is kept for its memory.
         self.captured = captured;
+    }
+
+    fn complete_finished(&mut self, emit: &mut impl FnMut(u64, Event)) {
+        let mut finished = std::mem::take(&mut self.finished);
+        for exchange in finished.drain(..) {
+            let time_ns = exchange.time_ns;
+            emit(time_ns, Event::ImdsRequest(self.complete(exchange)));
+        }
+        self.finished = finished;
+    }
+
+    /// A request, who sent it and what came of it are together: everything that needs
+    /// them all is decided here, before the record goes on to lookups and the sink.
+    fn complete(&mut self, exchange: Finished<Read>) -> Box<record::Request> {
+        let Finished {
+            request: Read {
+                caller,
+                mut request,
+            },
+            time_ns,
+            outcome,
+        } = exchange;
+        match &outcome {
+            Outcome::Answered(answer) => {
+                let http = &mut request.http;
+                http.status = Some(answer.status);
+                http.server = (!answer.server.is_empty()).then(|| redact::text(&answer.server));
+                http.latency_us = answer.latency_ns.map(|latency| latency / 1_000);
+                request.imds.rejected =
+                    request.imds.version == ImdsVersion::V1 && answer.status == UNAUTHORIZED;
+            }
+            Outcome::NoResponse(why) => {
+                request.http.no_response = Some(match why {
+                    NoResponse::ConnectionClosed => record::NoResponse::ConnectionClosed,
+                    NoResponse::Deadline => record::NoResponse::Deadline,
+                });
+            }
+            Outcome::Unknown => {}
+        }
+        if let Some(caller) = caller {
+            self.explain(&mut request, &caller, time_ns, &outcome);
+        }
+        let counter = match request.imds.version {
+            ImdsVersion::V1 => &mut self.counters.requests.v1,
+            ImdsVersion::V2 => &mut self.counters.requests.v2,
+            ImdsVersion::Unknown => &mut self.counters.requests.unknown,
+            ImdsVersion::NotApplicable => &mut self.counters.requests.not_applicable,
+        };
+        *counter += 1;
+        request
+    }
+
+    /// Says why a request that was sent at `time_ns` came without a token, or remembers
+    /// what came of asking for one.
+    fn explain(
+        &mut self,
+        request: &mut record::Request,
+        caller: &Caller,
+        time_ns: u64,
+        outcome: &Outcome,
+    ) {
+        if request.imds.operation == Some(Operation::Token) {
+            let answer = match outcome {
+                Outcome::Answered(answer) => cause::Answer::Status(answer.status),
+                Outcome::NoResponse(_) => cause::Answer::Missing,
+                Outcome::Unknown => cause::Answer::Unknown,
+            };
+            self.causes.note_try(caller, time_ns, answer);
+        } else if request.imds.version == ImdsVersion::V1
+            && let Some(why) = self.causes.of(caller, time_ns)
+        {
+            request.imds.cause = Some(why.cause);
+            request.imds.cause_status = why.status;
+        }
     }
 
     fn describe(&mut self, request: &Captured, now_ns: u64) -> record::Request {
@@ -208,7 +369,14 @@ fn describe_head(head: &RequestHead<'_>) -> record::Http {
         // What is shown is free of secrets, and so is what is made of it.
         client: user_agent.as_deref().and_then(client::identify),
         user_agent,
+        ..record::Http::default()
     }
+}
+
+/// What is large in a request, bytes.
+fn weight(request: &record::Request) -> usize {
+    let args = request.process.as_ref().map(|it| it.args.heap_bytes());
+    size_of::<record::Request>() + args.unwrap_or(0) + request.ancestors.heap_bytes()
 }
 
 /// A target as it is shown. One that opens credentials by itself is not shown at all if

@@ -23,7 +23,7 @@ use crate::{
     clock::{self, Clock},
     config::{self, Config},
     enrich::Enricher,
-    host,
+    exchange, host,
     lookup::{self, Lookups},
     netns,
     pipeline::Pipeline,
@@ -99,6 +99,7 @@ impl Daemon {
             backend,
             refusals,
             witness_refused,
+            responses_refused,
         } = backend::start(&backend::Options {
             backend: wanted(config.backend),
             destinations: config.destinations.destinations(),
@@ -134,6 +135,9 @@ impl Daemon {
                 "no witness on the wire: sendfile before 6.5 and MPTCP are not seen"
             );
         }
+        if let Some(reason) = &responses_refused {
+            tracing::warn!(reason, "what requests are answered is not seen");
+        }
         lookups.send(
             clock::boottime_ns(),
             record::Event::AnalyzerStarted(record::Started {
@@ -151,13 +155,21 @@ impl Daemon {
             }),
         );
         announce(backend, witness_refused.is_none());
+        let mut pipeline =
+            Pipeline::new(limits(&config.limits), Attributor::new("/", clock), backend)
+                .watching(config.destinations.clone());
+        if responses_refused.is_none() {
+            pipeline = pipeline.awaiting(exchange::Limits {
+                deadline_ns: u64::from(config.response_deadline_ms.get()) * 1_000_000,
+                ..exchange::Limits::default()
+            });
+        }
         Ok(Self {
             programs: Some(programs),
             ring,
             losses,
             debug_log,
-            pipeline: Pipeline::new(limits(&config.limits), Attributor::new("/", clock), backend)
-                .watching(config.destinations.clone()),
+            pipeline,
             lookups,
             writer,
             heartbeat_interval_s: config.heartbeat_interval_s.get(),
@@ -183,6 +195,8 @@ impl Daemon {
                 _ = heartbeat.tick() => self.beat(),
                 () = self.debug_log.relay() => {}
                 () = boottime_reaches(expiry) => {
+                    // Where records were lost, no response may only mean that.
+                    self.report_losses();
                     let lookups = &self.lookups;
                     let mut emit = |time, event| lookups.send(time, event);
                     self.pipeline.expire(clock::boottime_ns(), &mut emit);
@@ -220,7 +234,8 @@ impl Daemon {
             }
         };
         for loss in grown {
-            self.pipeline.count_loss(loss.cause, loss.total);
+            let now_ns = clock::boottime_ns();
+            self.pipeline.count_loss(loss.cause, loss.total, now_ns);
             let event = record::Event::CaptureLoss(record::Loss {
                 cause: loss.cause.into(),
                 count: loss.count,

@@ -159,6 +159,11 @@ impl Analyzer {
         self.has_witness
     }
 
+    /// Whether it sees what requests are answered.
+    pub fn sees_responses(&self) -> bool {
+        self.has_witness() || self.backend() == "cgroup"
+    }
+
     /// Time from its start until it said that it was ready.
     pub fn ready_after(&self) -> Duration {
         self.ready_after

@@ -7,6 +7,10 @@
 /// Letters and digits only, so that it is valid in any base64 alphabet.
 pub const CANARY: &str = "CANARY7f3a";
 
+/// Is in bodies of responses that no client sends back, and nowhere else: not in tokens,
+/// which are sent. Nothing that the programs take out of the kernel may have it.
+pub const RESPONSE: &str = "RESPONSEc4n4ry";
+
 /// A session token as IMDS makes them: 56 characters of base64 ending in `==`.
 ///
 /// Tokens of different `number`s differ.

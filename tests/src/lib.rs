@@ -21,6 +21,7 @@ pub mod lines;
 pub mod mock;
 pub mod netns;
 pub mod record;
+pub mod ring_memory;
 pub mod send;
 pub mod suite;
 pub mod vm_init;

@@ -73,6 +73,16 @@ pub struct Request {
     pub method: Option<String>,
     /// Request target.
     pub path: Option<String>,
+    /// Status code of the response.
+    pub status: Option<u16>,
+    /// Its `Server` header.
+    pub server: Option<String>,
+    /// Microseconds to its first byte.
+    pub latency_us: Option<u64>,
+    /// Why there was none.
+    pub no_response: Option<String>,
+    /// It was v1 and answered 401.
+    pub rejected: bool,
     /// Sender.
     pub pid: u32,
     /// Sending thread.
@@ -129,6 +139,13 @@ impl Request {
             reason: optional_text(value, "/imds/reason"),
             method: optional_text(value, "/http/method"),
             path: optional_text(value, "/http/path"),
+            status: value["http"]["status"]
+                .as_u64()
+                .and_then(|status| u16::try_from(status).ok()),
+            server: optional_text(value, "/http/server"),
+            latency_us: value["http"]["latency_us"].as_u64(),
+            no_response: optional_text(value, "/http/no_response"),
+            rejected: value["imds"]["rejected"] == true,
             pid: number(value, "/process/pid")?,
             tid: number(value, "/process/tid")?,
             name: text(value, "/process/name")?,
@@ -159,12 +176,14 @@ impl fmt::Display for Request {
         let absent = String::from("-");
         write!(
             f,
-            "record {}: {} {} {} reason={} by {}({})",
+            "record {}: {} {} {} reason={} status={:?} no_response={} by {}({})",
             self.seq,
             self.version,
             self.method.as_ref().unwrap_or(&absent),
             self.path.as_ref().unwrap_or(&absent),
             self.reason.as_ref().unwrap_or(&absent),
+            self.status,
+            self.no_response.as_ref().unwrap_or(&absent),
             self.name,
             self.pid,
         )

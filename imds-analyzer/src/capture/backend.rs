@@ -136,6 +136,8 @@ pub struct Capture {
     pub refusals: Vec<Refusal>,
     /// Why there is no witness on the wire beside a send hook, if so.
     pub witness_refused: Option<String>,
+    /// Why responses are not seen, if so.
+    pub responses_refused: Option<String>,
 }
 
 /// Starts capturing.
@@ -157,13 +159,14 @@ pub fn start(options: &Options) -> Result<Capture, CaptureError> {
             continue;
         }
         match attach(backend, &settings, &layout) {
-            Ok((programs, losses, witness_refused)) => {
+            Ok(attached) => {
                 return Ok(Capture {
-                    programs,
-                    losses,
+                    programs: attached.programs,
+                    losses: attached.losses,
                     backend,
                     refusals,
-                    witness_refused,
+                    witness_refused: attached.witness_refused,
+                    responses_refused: attached.responses_refused,
                 });
             }
             Err(error) => {
@@ -214,7 +217,13 @@ enum AttachError {
     Cgroup2(#[from] super::cgroup2::Cgroup2Error),
 }
 
-type Attached = (Programs, LossCounters, Option<String>);
+/// See [`Capture`].
+struct Attached {
+    programs: Programs,
+    losses: LossCounters,
+    witness_refused: Option<String>,
+    responses_refused: Option<String>,
+}
 
 fn attach(backend: Backend, settings: &Settings, layout: &Layout) -> Result<Attached, AttachError> {
     let hooks = match backend {
@@ -223,9 +232,13 @@ fn attach(backend: Backend, settings: &Settings, layout: &Layout) -> Result<Atta
         Backend::Cgroup => {
             let mut programs = Programs::load(settings, layout, true)?;
             programs.attach_lifecycle()?;
-            attach_wire(&mut programs, layout)?;
-            let losses = programs.take_losses(true)?;
-            return Ok((programs, losses, None));
+            let responses_refused = attach_wire(&mut programs, layout)?;
+            return Ok(Attached {
+                losses: programs.take_losses(true)?,
+                programs,
+                witness_refused: None,
+                responses_refused,
+            });
         }
     };
     require(layout.send.as_ref())?;
@@ -236,10 +249,14 @@ fn attach(backend: Backend, settings: &Settings, layout: &Layout) -> Result<Atta
         programs.load_hooks(hooks)?;
         programs.attach_lifecycle()?;
         match attach_wire(&mut programs, layout) {
-            Ok(()) => {
+            Ok(responses_refused) => {
                 programs.attach_hooks(hooks)?;
-                let losses = programs.take_losses(true)?;
-                return Ok((programs, losses, None));
+                return Ok(Attached {
+                    losses: programs.take_losses(true)?,
+                    programs,
+                    witness_refused: None,
+                    responses_refused,
+                });
             }
             Err(error) => return attach_alone(hooks, settings, layout, error.to_string()),
         }
@@ -258,14 +275,22 @@ fn attach_alone(
     programs.load_hooks(hooks)?;
     programs.attach_lifecycle()?;
     programs.attach_hooks(hooks)?;
-    let losses = programs.take_losses(false)?;
-    Ok((programs, losses, Some(reason)))
+    Ok(Attached {
+        losses: programs.take_losses(false)?,
+        programs,
+        responses_refused: Some(format!("no program on the wire: {reason}")),
+        witness_refused: Some(reason),
+    })
 }
 
-fn attach_wire(programs: &mut Programs, layout: &Layout) -> Result<(), AttachError> {
+/// Attaches the programs on the wire. What is answered is not worth less capture: if only
+/// that is refused, gives the reason.
+fn attach_wire(programs: &mut Programs, layout: &Layout) -> Result<Option<String>, AttachError> {
     require(layout.wire.as_ref())?;
-    programs.attach_wire(&Cgroup2Root::open()?)?;
-    Ok(())
+    let root = Cgroup2Root::open()?;
+    programs.attach_wire(&root)?;
+    let refused = programs.attach_responses(&root).err();
+    Ok(refused.map(|error| error.to_string()))
 }
 
 fn require(missing: Option<&BtfError>) -> Result<(), AttachError> {

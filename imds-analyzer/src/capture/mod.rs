@@ -219,11 +219,49 @@ pub enum Event {
         /// There were more than are taken.
         truncated: bool,
     },
+    /// Something was received.
+    Response(Response),
     /// A stream was closed; nothing more will come of it.
     Closed {
         /// The stream.
         stream: StreamId,
         /// When, in nanoseconds on the boot-time clock.
         time_ns: u64,
+        /// What it received was not followed to the end, so responses may have passed
+        /// unseen.
+        lost_track: bool,
     },
+}
+
+/// What is known of a response, or of what is received instead of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The stream.
+    pub stream: StreamId,
+    /// When its first byte arrived, nanoseconds on the boot-time clock.
+    pub time_ns: u64,
+    /// Offset in the stream of what was sent, modulo 2^32, that the server had received
+    /// when it sent that byte; as [`Chunk::position`].
+    pub acknowledged: u32,
+    /// What it is.
+    pub what: Received,
+}
+
+/// What is received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A final response, the next one on its stream.
+    Status {
+        /// Its code.
+        code: u16,
+        /// Value of its `Server` header, at most 64 bytes, any bytes; empty if there is
+        /// none or it came in a later packet than the code.
+        server: Vec<u8>,
+        /// Responses before it may have passed unseen.
+        resynced: bool,
+    },
+    /// Bytes that are not followed: responses may pass unseen from here on.
+    LostTrack,
+    /// The end of what the server sends.
+    ServerDone,
 }

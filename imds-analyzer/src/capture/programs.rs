@@ -4,7 +4,7 @@ use std::path::Path;
 
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned,
-    maps::{HashMap, MapData, MapError},
+    maps::{HashMap, MapData, MapError, ProgramArray},
     programs::{
         CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, KProbe, Program,
         ProgramError, RawTracePoint,
@@ -236,6 +236,35 @@ impl Programs {
             let mode = CgroupAttachMode::Single;
             program
                 .attach(root, CgroupSkbAttachType::Egress, mode)
+                .map(drop)
+        })
+    }
+
+    /// Attaches `cgroup_skb/ingress` there, which sees what is answered.
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    pub fn attach_responses(&mut self, root: &Cgroup2Root) -> Result<(), ProgramsError> {
+        const PROGRAM: &str = "imds_ingress";
+        const AGAIN: &str = "AGAIN";
+        self.with(PROGRAM, |program: &mut CgroupSkb| program.load())?;
+        // It calls itself, through a map that has to stay open for that.
+        let program = self.ebpf.program(PROGRAM);
+        let fd = program
+            .ok_or(ProgramsError::Absent(PROGRAM))?
+            .fd()
+            .and_then(|fd| Ok(fd.try_clone()?))
+            .map_err(|source| ProgramsError::Program {
+                program: PROGRAM,
+                source,
+            })?;
+        let map = self.ebpf.map_mut(AGAIN);
+        ProgramArray::try_from(map.ok_or(ProgramsError::Absent("map AGAIN"))?)
+            .and_then(|mut again| again.set(0, &fd, 0))
+            .map_err(|source| ProgramsError::Map { map: AGAIN, source })?;
+        self.with(PROGRAM, |program: &mut CgroupSkb| {
+            program
+                .attach(root, CgroupSkbAttachType::Ingress, CgroupAttachMode::Single)
                 .map(drop)
         })
     }

@@ -4,17 +4,18 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use aya::maps::{MapData, RingBuf};
 use imds_analyzer_common::record::{
-    AncestorFacts, FLAG_AT_EXEC, FLAG_MID_STREAM, FLAG_MORE_ANCESTORS, FLAG_POSITION_UNCERTAIN,
-    KIND_ANCESTORS, KIND_ARGS, KIND_CHUNK, KIND_CLOSED, KIND_PROGRAM, MISSING_NOTHING,
-    MISSING_OVERSIZED, MISSING_UNREADABLE, MISSING_UNSUPPORTED, Names, PATH_IS_MOUNT,
-    PROGRAM_CGROUP_WHOLE, PROGRAM_DELETED, PROGRAM_DETACHED, PROGRAM_PATH_WHOLE, ProgramFacts,
-    RecordHeader, TaskFacts,
+    AncestorFacts, FLAG_AT_EXEC, FLAG_LOST_TRACK, FLAG_MID_STREAM, FLAG_MORE_ANCESTORS,
+    FLAG_POSITION_UNCERTAIN, FLAG_RESYNCED, FLAG_SERVER_DONE, KIND_ANCESTORS, KIND_ARGS,
+    KIND_CHUNK, KIND_CLOSED, KIND_PROGRAM, KIND_RESPONSE, MISSING_NOTHING, MISSING_OVERSIZED,
+    MISSING_UNREADABLE, MISSING_UNSUPPORTED, Names, PATH_IS_MOUNT, PROGRAM_CGROUP_WHOLE,
+    PROGRAM_DELETED, PROGRAM_DETACHED, PROGRAM_PATH_WHOLE, ProgramFacts, RecordHeader,
+    ResponseFacts, TaskFacts,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     Ancestor, Chunk, Destination, Event, FileId, MissingCause, Namespaces, Payload, Program,
-    StreamId, Task, args::split_args,
+    Received, Response, StreamId, Task, args::split_args,
 };
 
 /// Records that are handled before other work gets a turn.
@@ -129,12 +130,37 @@ fn decode(record: &[u8]) -> Option<Event> {
                 .collect(),
             truncated: header.flags & FLAG_MORE_ANCESTORS != 0,
         }),
+        KIND_RESPONSE => Some(Event::Response(decode_response(stream, &header, payload)?)),
         KIND_CLOSED => Some(Event::Closed {
             stream,
             time_ns: header.time_ns,
+            lost_track: header.flags & FLAG_LOST_TRACK != 0,
         }),
         _ => None,
     }
+}
+
+fn decode_response(stream: StreamId, header: &RecordHeader, payload: &[u8]) -> Option<Response> {
+    let facts = ResponseFacts::decode(payload)?;
+    let what = if header.flags & FLAG_LOST_TRACK != 0 {
+        Received::LostTrack
+    } else if header.flags & FLAG_SERVER_DONE != 0 {
+        Received::ServerDone
+    } else {
+        Received::Status {
+            code: u16::try_from(facts.status)
+                .ok()
+                .filter(|code| (100..1000).contains(code))?,
+            server: facts.server[..facts.server_len as usize].to_vec(),
+            resynced: header.flags & FLAG_RESYNCED != 0,
+        }
+    };
+    Some(Response {
+        stream,
+        time_ns: header.time_ns,
+        acknowledged: facts.acknowledged,
+        what,
+    })
 }
 
 fn decode_payload(header: &RecordHeader, payload: &[u8]) -> Option<Payload> {

@@ -11,32 +11,14 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use serde::Serialize;
-
 use crate::{
     attribution::recent::{Recent, Weight},
     capture::Task,
-    record::Request,
+    record::{Cause, Request},
 };
 
 /// Room for what callers tried, bytes: some two thousand callers.
 const MAX_BYTES: usize = 768 * 1024;
-
-/// Why a request came without a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// The caller has not asked for a token: it does not know IMDSv2, or is told not to
-    /// use it.
-    NeverAskedForToken,
-    /// It asked, and no answer came: typical of a container behind hop limit 1.
-    TokenUnanswered,
-    /// It asked, and was refused.
-    TokenRefused,
-    /// It got a token, and sent a request without: often a redirect or a proxy, or two
-    /// libraries in one process.
-    TokenNotUsed,
-}
 
 /// A [`Cause`], and with [`Cause::TokenRefused`] the status code of the refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,6 +38,9 @@ pub fn classify(head: &RequestHead<'_>, service: &Service) -> Imds {
     if *service != Service::Imds {
         return Imds {
             service: service.to_string(),
+            cause: None,
+            cause_status: None,
+            rejected: false,
             version: ImdsVersion::NotApplicable,
             operation: None,
             reason: None,
@@ -55,6 +58,9 @@ pub fn classify(head: &RequestHead<'_>, service: &Service) -> Imds {
     };
     Imds {
         service: service.to_string(),
+        cause: None,
+        cause_status: None,
+        rejected: false,
         version,
         operation: Some(operation),
         reason,
@@ -75,6 +81,9 @@ pub fn opens_credentials(target: &[u8]) -> bool {
 pub fn unknown(reason: &str, service: &Service) -> Imds {
     Imds {
         service: service.to_string(),
+        cause: None,
+        cause_status: None,
+        rejected: false,
         version: match service {
             Service::Imds => ImdsVersion::Unknown,
             _ => ImdsVersion::NotApplicable,

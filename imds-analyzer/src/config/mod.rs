@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::service::Watched;
 
 pub use error::ConfigError;
-pub use value::{HeartbeatInterval, Output, RingBufferBytes, UnlessOff};
+pub use value::{HeartbeatInterval, Output, ResponseDeadline, RingBufferBytes, UnlessOff};
 
 /// The file that is read when none is named.
 pub const DEFAULT_PATH: &str = "/etc/imds-analyzer/imds-analyzer.toml";
@@ -51,6 +51,8 @@ pub struct Config {
     pub exec_cache: UnlessOff,
     /// Seconds between two heartbeats.
     pub heartbeat_interval_s: HeartbeatInterval,
+    /// Milliseconds that a request's record waits for the response.
+    pub response_deadline_ms: ResponseDeadline,
     /// Size of the ring buffer between kernel and user space, bytes.
     pub ring_buffer_bytes: RingBufferBytes,
     /// Whether to look for the package that owns a caller's executable.

@@ -91,6 +91,39 @@ impl From<HeartbeatInterval> for u32 {
     }
 }
 
+/// Milliseconds that a request waits for its response before its record says that there
+/// was none, 100 to 60,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Integer", into = "u32")]
+pub struct ResponseDeadline(u32);
+
+impl ResponseDeadline {
+    /// In milliseconds.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for ResponseDeadline {
+    fn default() -> Self {
+        Self(5_000)
+    }
+}
+
+impl TryFrom<Integer> for ResponseDeadline {
+    type Error = String;
+
+    fn try_from(Integer(milliseconds): Integer) -> Result<Self, Self::Error> {
+        in_range(milliseconds, 100, 60_000, "milliseconds").map(Self)
+    }
+}
+
+impl From<ResponseDeadline> for u32 {
+    fn from(deadline: ResponseDeadline) -> Self {
+        deadline.0
+    }
+}
+
 /// Size of the ring buffer: a power of two and whole pages, which is what
 /// `BPF_MAP_TYPE_RINGBUF` takes (kernel/bpf/ringbuf.c, `ringbuf_map_alloc`).
 /// It is resident twice over, because the kernel maps the data pages twice in

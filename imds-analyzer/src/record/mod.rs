@@ -61,6 +61,31 @@ pub struct Imds {
     pub credentials: Option<bool>,
     /// Name of the service at the destination: `imds`, `ecs`, `eks`, or as configured.
     pub service: String,
+    /// Why it came without a token; absent unless it is v1, and if it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// Status code of the refusal, with [`Cause::TokenRefused`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause_status: Option<u16>,
+    /// A v1 request that was answered 401: v1 is off, and something is breaking.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rejected: bool,
+}
+
+/// Why a request came without a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The caller has not asked for a token: it does not know IMDSv2, or is told not to
+    /// use it.
+    NeverAskedForToken,
+    /// It asked, and no answer came: typical of a container behind hop limit 1.
+    TokenUnanswered,
+    /// It asked, and was refused.
+    TokenRefused,
+    /// It got a token, and sent a request without: often a redirect or a proxy, or two
+    /// libraries in one process.
+    TokenNotUsed,
 }
 
 /// The request itself, redacted.
@@ -81,6 +106,39 @@ pub struct Http {
     /// What the `User-Agent` says of the software, if `docs/clients.md` knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<Client>,
+    /// Status code of the final response, 100 to 999.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The response's `Server` header, escaped, at most 64 bytes of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// From the send of the request's last byte to the arrival of the response's first
+    /// one, microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_us: Option<u64>,
+    /// Why there is no response, if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_response: Option<NoResponse>,
+}
+
+/// Why a request got no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoResponse {
+    /// The connection was closed or reset before one came, by whichever side.
+    ConnectionClosed,
+    /// None had come when the configured deadline passed.
+    Deadline,
+}
+
+impl NoResponse {
+    /// Name in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConnectionClosed => "connection_closed",
+            Self::Deadline => "deadline",
+        }
+    }
 }
 
 /// A user.

@@ -28,6 +28,9 @@ pub(crate) fn request() -> Request {
     Request {
         imds: Imds {
             service: "imds".to_owned(),
+            cause: Some(Cause::TokenRefused),
+            cause_status: Some(403),
+            rejected: true,
             version: ImdsVersion::V1,
             operation: Some(Operation::Metadata),
             reason: Some("no_token".to_owned()),
@@ -42,6 +45,10 @@ pub(crate) fn request() -> Request {
                 name: "curl".to_owned(),
                 version: Some("8.5.0".to_owned()),
             }),
+            status: Some(401),
+            server: Some("EC2ws".to_owned()),
+            latency_us: Some(431),
+            no_response: None,
         },
         lineage: Some("curl < bash < systemd".to_owned()),
         process: Some(Process {
@@ -132,12 +139,18 @@ pub(crate) fn bare_request() -> Request {
     Request {
         imds: Imds {
             service: "imds".to_owned(),
+            cause: None,
+            cause_status: None,
+            rejected: false,
             version: ImdsVersion::Unknown,
             operation: None,
             reason: None,
             credentials: None,
         },
-        http: Http::default(),
+        http: Http {
+            no_response: Some(NoResponse::Deadline),
+            ..Http::default()
+        },
         process: Some(Process {
             start_time: None,
             thread_name: None,
@@ -200,6 +213,9 @@ pub(crate) fn other_service_request() -> Request {
     Request {
         imds: Imds {
             service: "ecs".to_owned(),
+            cause: None,
+            cause_status: None,
+            rejected: false,
             version: ImdsVersion::NotApplicable,
             operation: None,
             reason: None,

@@ -55,6 +55,8 @@ fn all(text: &str) -> Request {
             name: own(),
             version: Some(own()),
         }),
+        server: Some(own()),
+        ..request.http
     };
     request.enrichment = serde_json::json!({ text: text }).as_object().cloned();
     request.lineage = Some(own());
@@ -122,7 +124,7 @@ fn json_fields_stand_in_the_order_of_the_contract() {
         "\"boot_id\":",
         "\"host\":{\"name\":\"ip-10-0-0-1\"}",
         "\"cloud\":{\"instance_id\":\"i-0123456789abcdef0\",\"region\":\"eu-central-1\"}",
-        "\"imds\":{\"version\":\"v1\",\"operation\":\"metadata\",\"reason\":\"no_token\",\"credentials\":true,\"service\":\"imds\"}",
+        "\"imds\":{\"version\":\"v1\",\"operation\":\"metadata\",\"reason\":\"no_token\",\"credentials\":true,\"service\":\"imds\",\"rejected\":true}",
         "\"http\":{\"method\":\"GET\",\"path\":",
         "\"lineage\":\"curl < bash < systemd\"",
         "\"process\":{\"pid\":3109,\"tid\":3110,\"start_time\":",
@@ -204,7 +206,7 @@ fn text_shows_who_and_what_on_one_line() {
         "2026-11-22 04:32:51.949Z  IMDSv1!  GET /latest/meta-data/iam/security-credentials/Web  \
          curl < bash < systemd  pid=3109 user=root unit=backup.service cron=ada \
          package=curl pod=shop/web-0 task=web:7 container=docker:web client=curl/8.5.0 \
-         reason=no_token credentials exited\n"
+         reason=no_token credentials status=401 rejected exited\n"
     );
 }
 
@@ -215,7 +217,7 @@ fn text_of_a_request_that_was_not_read_says_so() {
     assert_eq!(
         text(request),
         "2026-11-22 04:32:51.949Z  IMDS?    (not read)  curl < bash < systemd  pid=3109 uid=1000 \
-         to=[fd00:ec2::254]:80 reason=started_mid_stream exited\n"
+         to=[fd00:ec2::254]:80 reason=started_mid_stream no_response=deadline exited\n"
     );
 }
 
@@ -226,7 +228,7 @@ fn text_of_another_service_begins_with_its_name() {
         "2026-11-22 04:32:51.949Z  ecs      GET /v2/credentials/[REDACTED]  curl < bash < systemd  \
          pid=3109 user=root unit=backup.service cron=ada package=curl \
          pod=shop/web-0 task=web:7 container=docker:web client=curl/8.5.0 \
-         to=169.254.170.2:80 credentials exited\n"
+         to=169.254.170.2:80 credentials status=401 exited\n"
     );
 }
 

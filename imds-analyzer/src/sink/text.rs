@@ -111,6 +111,15 @@ fn push_request(line: &mut String, request: &Request) {
     if imds.credentials == Some(true) {
         line.push_str(" credentials");
     }
+    if let Some(status) = http.status {
+        let _ = write!(line, " status={status}");
+    }
+    if let Some(why) = http.no_response {
+        push_value(line, "no_response", why.as_str());
+    }
+    if imds.rejected {
+        line.push_str(" rejected");
+    }
     if process.as_ref().is_some_and(|process| process.exited) {
         line.push_str(" exited");
     }

@@ -23,6 +23,21 @@ pub struct Captured {
     pub bytes: u64,
     /// Some of the head was not captured.
     pub truncated: bool,
+    /// Where it is in its stream; `None` of a region that may hold any number of
+    /// requests, or bytes of none.
+    pub extent: Option<Extent>,
+}
+
+/// Where a request is in its stream, and when it was all sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Offset of its first byte, modulo 2^32; as [`crate::capture::Chunk::position`].
+    pub position: u32,
+    /// When the kernel saw the send of its last byte, nanoseconds on the boot-time clock;
+    /// `None` if a body follows its head.
+    pub sent_ns: Option<u64>,
+    /// The stream was open before capture began.
+    pub started_mid_stream: bool,
 }
 
 /// The head of a request.
@@ -112,9 +127,12 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(super) fn whole(self, stream: StreamId, head: Vec<u8>) -> Captured {
+    pub(super) fn whole(self, stream: StreamId, head: Vec<u8>, extent: Extent) -> Captured {
         let bytes = head.len() as u64;
-        self.captured(stream, Head::Complete(head), bytes, false)
+        Captured {
+            extent: Some(extent),
+            ..self.captured(stream, Head::Complete(head), bytes, false)
+        }
     }
 
     pub(super) fn broken(
@@ -138,6 +156,7 @@ impl Origin {
             destination: self.destination,
             bytes,
             truncated,
+            extent: None,
         }
     }
 }

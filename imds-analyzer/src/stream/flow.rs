@@ -21,6 +21,15 @@ pub(super) struct Context<'a> {
     pub(super) limits: &'a Limits,
     pub(super) counters: &'a mut Counters,
     pub(super) out: &'a mut Vec<Captured>,
+    /// The segment that is being read.
+    pub(super) segment: Place,
+}
+
+/// Where a segment begins in the stream, counted from [`ORIGIN`], and when it was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    pub(super) start: u64,
+    pub(super) time_ns: u64,
 }
 
 /// The state of one stream: small while nothing is buffered, because it lives
@@ -35,6 +44,8 @@ pub(super) struct Flow {
     ahead: Option<Box<Ahead>>,
     /// Boot-time clock of the last chunk.
     last_ns: u64,
+    /// It was open before capture began.
+    pub(super) started_mid_stream: bool,
 }
 
 #[derive(Debug)]
@@ -89,6 +100,7 @@ impl Flow {
             state,
             ahead: None,
             last_ns: chunk.time_ns,
+            started_mid_stream: chunk.started_mid_stream,
         }
     }
 
@@ -248,6 +260,10 @@ impl Flow {
             starts_chunk,
         } = segment;
         let len = bytes.len();
+        cx.segment = Place {
+            start: self.next,
+            time_ns: origin.time_ns,
+        };
         self.next += len as u64;
         let mut at = 0;
         while at < len {
@@ -326,7 +342,20 @@ impl Lost {
     }
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        limits: &'a Limits,
+        counters: &'a mut Counters,
+        out: &'a mut Vec<Captured>,
+    ) -> Self {
+        Self {
+            limits,
+            counters,
+            out,
+            segment: Place::default(),
+        }
+    }
+
     pub(super) fn broken(&mut self, captured: Captured) {
         self.counters.unknown += 1;
         self.out.push(captured);

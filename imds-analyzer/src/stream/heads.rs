@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::body::Body;
-use super::captured::{Origin, Reason};
+use super::captured::{Extent, Origin, Reason};
 use super::flow::{Context, Flow, Lost, State};
 use crate::http::{self, Framing, HeadError, RequestHead};
 
@@ -12,6 +12,8 @@ use crate::http::{self, Framing, HeadError, RequestHead};
 pub(super) struct Partial {
     pub(super) bytes: Vec<u8>,
     pub(super) origin: Origin,
+    /// Where it begins in the stream.
+    start: u64,
     /// The request line is whole and well-formed.
     line_read: bool,
     /// See [`State`].
@@ -33,6 +35,7 @@ impl Flow {
         if rest.is_empty() {
             return at;
         }
+        let start = cx.segment.start + at as u64;
         match http::head_end(rest, 0) {
             Some(len) if len <= cx.limits.max_head => {
                 // Most often a chunk is a head: then it is moved, not copied.
@@ -41,7 +44,7 @@ impl Flow {
                 } else {
                     rest[..len].to_vec()
                 };
-                self.end_head(head, origin.clone(), suspect, cx);
+                self.end_head(head, start, origin.clone(), suspect, cx);
                 at + len
             }
             _ => {
@@ -55,6 +58,7 @@ impl Flow {
                 let mut partial = Partial {
                     bytes: held,
                     origin: origin.clone(),
+                    start,
                     line_read: false,
                     suspect,
                 };
@@ -85,10 +89,11 @@ impl Flow {
                 let Partial {
                     bytes: head,
                     origin,
+                    start,
                     suspect,
                     ..
                 } = *partial;
-                self.end_head(head, origin, suspect, cx);
+                self.end_head(head, start, origin, suspect, cx);
                 at + (len - before)
             }
             _ => {
@@ -105,6 +110,7 @@ impl Flow {
     fn end_head(
         &mut self,
         head: Vec<u8>,
+        start: u64,
         origin: Origin,
         suspect: Option<Reason>,
         cx: &mut Context<'_>,
@@ -131,7 +137,12 @@ impl Flow {
             Some(reason) => cx.broken(origin.broken(self.stream, reason, head, false)),
             None => {
                 cx.counters.requests += 1;
-                cx.out.push(origin.whole(self.stream, head));
+                let extent = Extent {
+                    position: start as u32,
+                    sent_ns: (framing == Framing::None).then_some(cx.segment.time_ns),
+                    started_mid_stream: self.started_mid_stream,
+                };
+                cx.out.push(origin.whole(self.stream, head, extent));
             }
         }
     }

@@ -29,7 +29,7 @@ mod heads;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-pub use captured::{Captured, Head, Reason};
+pub use captured::{Captured, Extent, Head, Reason};
 
 use crate::capture::{Chunk, StreamId};
 use flow::{Context, Flow};
@@ -164,11 +164,7 @@ impl Reassembler {
         let id = chunk.stream;
         if !self.flows.contains_key(&id) {
             if let Some(flow) = self.closed.get_mut(&id) {
-                let mut cx = Context {
-                    limits: &self.limits,
-                    counters: &mut self.counters,
-                    out,
-                };
+                let mut cx = Context::new(&self.limits, &mut self.counters, out);
                 flow.push(chunk, &mut cx);
                 flow.finish(&mut cx);
                 return;
@@ -261,11 +257,7 @@ impl Reassembler {
             return;
         };
         let before = entry.flow.cost();
-        let mut cx = Context {
-            limits: &self.limits,
-            counters: &mut self.counters,
-            out,
-        };
+        let mut cx = Context::new(&self.limits, &mut self.counters, out);
         action(&mut entry.flow, &mut cx);
         self.buffered = self.buffered + entry.flow.cost() - before;
         let deadline = entry.flow.deadline(&self.limits);

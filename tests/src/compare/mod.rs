@@ -1,7 +1,11 @@
 //! Records against the truth, in both directions: nothing missed, nothing
 //! invented, nothing twice, nothing said wrongly.
 
+mod outcome;
+
 use std::{collections::HashSet, fmt};
+
+pub use outcome::{Outcome, Silence, settle};
 
 use crate::{
     mock::access_log::{Entry, RequestId, id_in_target},
@@ -82,6 +86,10 @@ pub struct Expected {
     pub version: Version,
     /// Sender.
     pub sender: Sender,
+    /// Number of the request in the access log, if it is there.
+    pub seq: Option<usize>,
+    /// What came of it.
+    pub outcome: Outcome,
 }
 
 impl Expected {
@@ -100,6 +108,8 @@ impl Expected {
             loose_target: false,
             version,
             sender,
+            seq: Some(entry.seq),
+            outcome: Outcome::default(),
         }
     }
 
@@ -111,6 +121,8 @@ impl Expected {
             loose_target: true,
             version: Version::Unknown(reasons),
             sender,
+            seq: None,
+            outcome: Outcome::default(),
         }
     }
 
@@ -283,6 +295,7 @@ fn check(expected: &Expected, record: &Request, differences: &mut Vec<Difference
             wrong("path", &target.escape_ascii().to_string(), &path);
         }
     }
+    outcome::check(&expected.outcome, record, &mut wrong);
     check_sender(&expected.sender, record, &mut wrong);
 }
 

@@ -30,6 +30,8 @@ fn expected(number: u64, version: Version) -> Expected {
         loose_target: false,
         version,
         sender: sender(),
+        seq: None,
+        outcome: Outcome::Status(200, &[]),
     }
 }
 
@@ -43,6 +45,11 @@ fn record(number: u64, version: &str) -> Request {
         reason: None,
         method: Some("GET".into()),
         path: Some(format!("/?case=c&n={number}")),
+        status: Some(200),
+        server: Some("EC2ws".into()),
+        latency_us: Some(7),
+        no_response: None,
+        rejected: false,
         pid: 7,
         tid: 7,
         name: "curl".into(),

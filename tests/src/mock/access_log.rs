@@ -46,6 +46,8 @@ pub struct Entry {
     pub head_bytes: usize,
     /// Which test sent it.
     pub id: Option<RequestId>,
+    /// Status code of the final response; absent as long as none is begun.
+    pub status: Option<u16>,
 }
 
 /// Everything that arrived, in the order in which it was parsed.
@@ -77,17 +79,32 @@ impl Entry {
             head_bytes,
             id: id_in_target(&head.target)
                 .or_else(|| head.field(CASE_HEADER).and_then(id_in_field)),
+            status: None,
         }
     }
 }
 
 impl AccessLog {
     /// Adds an entry and numbers it.
-    pub(super) fn push(&self, mut entry: Entry) {
+    pub(super) fn push(&self, mut entry: Entry) -> usize {
         let mut entries = self.lock();
-        entry.seq = entries.len();
+        let seq = entries.len();
+        entry.seq = seq;
         entries.push(entry);
         self.grown.notify_all();
+        seq
+    }
+
+    /// Notes how entry number `seq` is answered, before its client can know.
+    pub(super) fn answer(&self, seq: usize, status: u16) {
+        if let Some(entry) = self.lock().get_mut(seq) {
+            entry.status = Some(status);
+        }
+    }
+
+    /// Status code of the response to entry number `seq`, so far.
+    pub fn status(&self, seq: usize) -> Option<u16> {
+        self.lock().get(seq).and_then(|entry| entry.status)
     }
 
     /// Number of entries so far.

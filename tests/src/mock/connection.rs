@@ -9,6 +9,7 @@ use std::{
 use super::{
     State,
     access_log::Entry,
+    delivery::{Delivery, Then},
     head::{Framing, Head, Progress, chunk_size, parse},
 };
 
@@ -34,13 +35,14 @@ pub(super) fn serve(stream: TcpStream, peer: SocketAddr, number: u64, state: &St
         stream,
         bytes: Vec::new(),
     };
+    let mut postponed = Vec::new();
     while let Ok(Some((head, head_bytes))) = input.head() {
-        state
-            .log
-            .push(Entry::new(&head, head_bytes, number, peer, local.ip()));
+        let entry = Entry::new(&head, head_bytes, number, peer, local.ip());
+        let seq = state.log.push(entry);
         if let Some(name) = head.field(HOLD_HEADER) {
             state.hold(&String::from_utf8_lossy(name));
         }
+        let delivery = Delivery::wanted_by(&head);
         if head.expects_continue() && input.stream.write_all(CONTINUE).is_err() {
             return;
         }
@@ -51,9 +53,11 @@ pub(super) fn serve(stream: TcpStream, peer: SocketAddr, number: u64, state: &St
         }
         // Without an answer the client gives up and closes.
         let Some(answer) = answer else { continue };
-        let bytes = answer.encode(keep_alive, head.method == "HEAD");
-        if input.stream.write_all(&bytes).is_err() || !keep_alive {
-            return;
+        let note = |status| state.log.answer(seq, status);
+        let stream = &mut input.stream;
+        match delivery.deliver(&head, answer, keep_alive, &mut postponed, stream, note) {
+            Ok(Then::GoOn) if keep_alive => {}
+            _ => return,
         }
     }
 }

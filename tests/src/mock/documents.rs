@@ -30,7 +30,10 @@ pub(super) fn at(path: &str) -> Option<String> {
         "/latest/meta-data/placement/region" => REGION.to_owned(),
         "/latest/meta-data/placement/availability-zone" => format!("{REGION}a"),
         "/latest/dynamic/instance-identity/document" => identity(),
-        _ => "ami-id\nhostname\niam/\ninstance-id\n".to_owned(),
+        _ => format!(
+            "ami-id\nhostname\niam/\ninstance-id\n{}\n",
+            canary::RESPONSE
+        ),
     })
 }
 
@@ -45,6 +48,7 @@ fn credentials() -> String {
         ("Token", &canary::session_token()),
         // Late enough that no client asks again.
         ("Expiration", "2037-12-31T23:59:59Z"),
+        ("Canary", canary::RESPONSE),
     ])
 }
 
@@ -60,6 +64,7 @@ fn identity() -> String {
         ("privateIp", "10.0.0.1"),
         ("region", REGION),
         ("version", "2017-09-30"),
+        ("canary", canary::RESPONSE),
     ])
 }
 

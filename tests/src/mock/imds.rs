@@ -141,7 +141,8 @@ impl Imds {
 }
 
 impl Response {
-    fn new(status: u16, phrase: &'static str, body: &str) -> Self {
+    /// An answer with no fields of its own.
+    pub(super) fn new(status: u16, phrase: &'static str, body: &str) -> Self {
         Self {
             status,
             phrase,

@@ -6,6 +6,7 @@
 
 pub mod access_log;
 mod connection;
+mod delivery;
 mod documents;
 pub mod head;
 pub mod imds;

@@ -15,6 +15,7 @@ mod failing;
 mod faults;
 mod framing;
 mod idle_program;
+mod outcomes;
 mod owners;
 mod rings;
 mod segments;
@@ -45,6 +46,7 @@ fn scenarios() -> impl Iterator<Item = &'static (&'static str, Scenario)> {
         segments::SCENARIOS,
         failing::SCENARIOS,
         faults::SCENARIOS,
+        outcomes::SCENARIOS,
         owners::SCENARIOS,
         connections::SCENARIOS,
         changes::SCENARIOS,

@@ -59,6 +59,11 @@ impl Wire {
         format!("GET {} HTTP/1.1\r\n{fields}\r\n", self.target(number)).into_bytes()
     }
 
+    /// As [`Self::bare_get`], of HTTP/1.0.
+    pub(super) fn get_1_0(&self, number: u64, fields: &str) -> Vec<u8> {
+        format!("GET {} HTTP/1.0\r\n{fields}\r\n", self.target(number)).into_bytes()
+    }
+
     /// A v2 head of exactly `size` bytes, the token header last.
     pub(super) fn padded_v2(&self, number: u64, size: usize) -> Vec<u8> {
         self.padded(number, size, &token_field())
@@ -134,6 +139,65 @@ impl Connection {
                 ensure!((100..200).contains(&status), "answered with {status}");
                 self.received.drain(..end + 4);
                 return Ok(status);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Reads the head of one answer, which has no body whatever it says, and returns its
+    /// status code.
+    pub(super) fn head_only(&mut self) -> Result<u16> {
+        let end = self.read_to(b"\r\n\r\n")?;
+        let status = status(&self.received[..end])?;
+        self.received.drain(..end);
+        Ok(status)
+    }
+
+    /// Reads one answer in chunks.
+    pub(super) fn chunked(&mut self) -> Result<()> {
+        self.head_only()?;
+        let end = self.read_to(b"0\r\nServer: trailer\r\n\r\n")?;
+        self.received.drain(..end);
+        Ok(())
+    }
+
+    /// Reads one answer whose lines end with a line feed alone.
+    pub(super) fn bare(&mut self) -> Result<()> {
+        let end = self.read_to(b"\n\n")?;
+        let head = String::from_utf8_lossy(&self.received[..end]).into_owned();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "));
+        let length: usize = length.context("an answer has a length")?.parse()?;
+        while self.received.len() < end + length {
+            self.fill()?;
+        }
+        self.received.drain(..end + length);
+        Ok(())
+    }
+
+    /// Reads to where the server has ended.
+    pub(super) fn until_end(&mut self) -> Result<()> {
+        self.stream.read_to_end(&mut self.received)?;
+        Ok(())
+    }
+
+    /// Whether something has come that is not read.
+    pub(super) fn has_come(&self) -> Result<bool> {
+        Ok(self.stream.peek(&mut [0])? > 0)
+    }
+
+    /// Keeps the connection open until this process ends.
+    pub(super) fn forget(self) {
+        std::mem::forget(self.stream);
+    }
+
+    /// Reads until `end` has come, and gives where it ends.
+    fn read_to(&mut self, end: &[u8]) -> Result<usize> {
+        loop {
+            let found = self.received.windows(end.len()).position(|it| it == end);
+            if let Some(at) = found {
+                return Ok(at + end.len());
             }
             self.fill()?;
         }

@@ -11,7 +11,7 @@ use super::{
     session::{Case, own_program},
 };
 use crate::{
-    compare::{Expected, Sender, Version},
+    compare::{Expected, Outcome, Sender, Silence, Version},
     mock::access_log::{self, id_in_target},
     netns::IMDS_V4,
     send::{changes, crowd},
@@ -85,7 +85,7 @@ pub(super) fn expected_of(
                 args: Some(args),
                 ..caller(sender, directory, id.number, &above)?
             };
-            Ok(Expected::from_entry(entry, of(caller)))
+            Ok(of_one_that_is_gone(Expected::from_entry(entry, of(caller))))
         })
         .collect()
 }
@@ -157,7 +157,7 @@ fn deleted_executable_is_named_and_marked(case: &mut Case<'_>) -> Result<()> {
 fn executable_that_never_had_a_file_is_marked(case: &mut Case<'_>) -> Result<()> {
     let mut sender = case.start("in_memory")?;
     sender.await_line("done")?;
-    let mut expected = case.of_sender(&sender, 1)?;
+    let mut expected = gone(case.of_sender(&sender, 1)?);
     // What the kernel calls a process that it was given a descriptor to run depends on
     // its version, so this one gives itself a name.
     expected[0].sender = Sender {
@@ -191,7 +191,7 @@ fn processes_with_one_pid_are_told_apart(case: &mut Case<'_>) -> Result<()> {
                 args: Some(args),
                 ..described(&sender, &crowd::program(directory, number))?
             };
-            Ok(Expected::from_entry(entry, caller))
+            Ok(of_one_that_is_gone(Expected::from_entry(entry, caller)))
         })
         .collect::<Result<Vec<_>>>()?;
     case.verify(&expected)?;
@@ -201,7 +201,7 @@ fn processes_with_one_pid_are_told_apart(case: &mut Case<'_>) -> Result<()> {
 fn odd_arguments_are_shown_as_they_are(case: &mut Case<'_>) -> Result<()> {
     let mut sender = case.start("odd_arguments")?;
     sender.await_line("done")?;
-    let mut expected = case.of_sender(&sender, 3)?;
+    let mut expected = gone(case.of_sender(&sender, 3)?);
     for one in &mut expected {
         let number =
             id_in_target(one.target.as_deref().unwrap_or_default()).map_or(0, |id| id.number);
@@ -240,6 +240,20 @@ fn name_that_a_process_gave_itself_is_escaped(case: &mut Case<'_>) -> Result<()>
     expected[0].sender.name = r"a\nb < \x1b[1m\xff\\".to_owned();
     case.verify(&expected)?;
     sender.finish()
+}
+
+/// As [`of_one_that_is_gone`], each of them.
+fn gone(expected: Vec<Expected>) -> Vec<Expected> {
+    expected.into_iter().map(of_one_that_is_gone).collect()
+}
+
+/// What must be recorded of a caller that waits for no answer: its connection may be
+/// closed when that comes.
+fn of_one_that_is_gone(expected: Expected) -> Expected {
+    Expected {
+        outcome: Outcome::AsAnsweredOr(&[Silence::Closed]),
+        ..expected
+    }
 }
 
 /// A caller that has the sender's executable and arguments that begin with an odd path.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     analyzer::ALONE,
-    compare::{Difference, Expected, compare},
+    compare::{Difference, Expected, compare, settle},
     mock::access_log::{Entry, id_in_target},
     netns::{IMDS_V4, IMDS_V6},
     record::{Line, Request},
@@ -145,6 +145,10 @@ impl Case<'_> {
         }
         problems.extend(self.misplaced(&records));
         problems.extend(self.unexcused(&records));
+        let mut expected = expected.to_vec();
+        let seen = self.session.analyzer.sees_responses();
+        settle(&mut expected, self.session.mock.log(), seen);
+        let expected = &expected;
         let mut differences = compare(expected, &records);
         self.excuse_skipped_hooks(&mut differences);
         problems.extend(differences.iter().map(ToString::to_string));

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Entry, cases, session::Case};
-use crate::compare::{Expected, Sender, Version};
+use crate::compare::{Expected, Outcome, Sender, Silence, Version};
 
 pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
     cases![Shared:
@@ -53,6 +53,8 @@ fn request_to_a_server_that_has_closed_is_recorded_once(case: &mut Case<'_>) -> 
         loose_target: false,
         version: Version::V2(None),
         sender: sender.sender_of(second),
+        seq: None,
+        outcome: Outcome::AsAnsweredOr(&[Silence::Closed]),
     });
     case.verify(&expected)?;
     sender.finish()

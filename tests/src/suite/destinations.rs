@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     analyzer::Launch,
-    compare::{Expected, Version, compare},
+    compare::{Expected, Version, compare, settle},
     mock::{Mock, OTHER_PORT, access_log},
     netns::{ECS, EKS_V4, EKS_V6, IMDS_V4, IMDS_V6, Netns},
     record::{Line, Request},
@@ -104,7 +104,9 @@ fn records_are_of(
         }
         senders.push(sender);
     }
+    let seen = analyzer.sees_responses();
     let finished = analyzer.stop()?;
+    settle(&mut expected, mock.log(), seen);
     let mut problems = defects_of_run(&finished);
     let mut records = Vec::new();
     for line in &finished.records {

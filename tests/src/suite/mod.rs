@@ -19,6 +19,7 @@ mod kernel_types;
 mod lifecycle;
 mod losses;
 mod names;
+mod outcomes;
 mod overload;
 mod owners;
 mod real_clients;
@@ -107,6 +108,7 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(connections::cases());
         cases.extend(conversation::cases());
         cases.extend(apart::cases());
+        cases.extend(outcomes::cases());
         cases.extend(owners::cases());
         cases.extend(callers::cases());
         cases.extend(losses::cases());

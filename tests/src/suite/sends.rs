@@ -7,7 +7,7 @@ use super::{
     session::{Case, Session, Setup},
 };
 use crate::{
-    compare::{Expected, Sender, Version},
+    compare::{Expected, Outcome, Sender, Version},
     mock::Mock,
     netns::{IMDS_V4, Netns},
     suite::client::RunningSender,
@@ -143,6 +143,8 @@ fn retry_with_other_bytes_after_eagain_is_the_other_bytes(
             lingers: false,
             ..sender.sender_of(1)
         },
+        seq: None,
+        outcome: Outcome::default(),
     };
     // The port is free for the mock, and so for the fence, once the sender has gone.
     sender.proceed()?;

@@ -1,0 +1,309 @@
+//! What a watched stream receives: the status of each response, and nothing else of it.
+//!
+//! A run reads at most [`BLOCK`] bytes beyond the position that the stream stands at and
+//! calls itself for the next ones, so what the verifier has to follow is one short loop.
+//! What was read before (a retransmission) is passed over by its position. What leaves a
+//! gap is looked at only for a response that begins with the packet.
+//!
+//! A packet is handled where the interrupts below it are held off, and those of one
+//! stream one after the other: nothing here is locked. Should two processors handle
+//! packets of one stream at once, one of them sees a gap.
+
+use core::ptr;
+
+use aya_ebpf::{
+    EbpfContext as _, bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, macros::map,
+    maps::ProgramArray, programs::SkBuffContext,
+};
+use imds_analyzer_common::{
+    loss::LossCause,
+    record::{
+        FLAG_LOST_TRACK, FLAG_RESYNCED, FLAG_SERVER_DONE, KIND_RESPONSE, MAX_SERVER,
+        MISSING_NOTHING, ResponseFacts, TaskFacts,
+    },
+};
+
+use crate::{
+    chunk::{self, Slot},
+    globals, kernel, loss,
+    packet::Segment,
+    response::{ENDED, HEAD_END, OPAQUE, STATUS, UNSYNCED, VERSION_LEN},
+    socket::Socket,
+    stream::{self, ORIGIN_UNKNOWN, Stream},
+};
+
+/// The program itself, which the daemon puts here.
+#[map]
+static AGAIN: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+/// Bytes that one run reads. A packet can have 33 runs (`MAX_TAIL_CALL_CNT` of
+/// include/linux/bpf.h, and the first): heads of 2 KiB.
+const BLOCK: usize = 64;
+
+/// A status is told at the end of its head, or of its packet if that comes first, so that
+/// `Server` may be told with it; but not later than this many bytes from its beginning.
+const SERVER_WITHIN: u32 = 1024;
+
+/// A packet arrives.
+#[inline(always)]
+pub fn ingress(context: &SkBuffContext) {
+    // SAFETY: as in `wire::egress`.
+    let port = unsafe { (*context.skb.skb).remote_port };
+    if port & globals::OTHER_PORT_BITS.load() != 0 {
+        return;
+    }
+    // A socket that listens has none.
+    if port == 0 {
+        return;
+    }
+    let skb = context.as_ptr() as u64;
+    if let Ok(socket) = kernel::read(skb, &globals::SKB_SK).map(Socket)
+        && let Some(stream) = stream::get(socket)
+        && stream.closed_ns == 0
+        // Without it the records would have no coordinates.
+        && stream.origin_from != ORIGIN_UNKNOWN
+        && let Some(segment) = Segment::parse(context)
+    {
+        let told = read(context, stream, &segment);
+        if told != NOTHING {
+            tell(socket, stream, told);
+        }
+        let responses = &mut stream.responses;
+        if responses.phase.get() == HEAD_END {
+            responses.end_head();
+        }
+        if responses.reads() && responses.next.get().wrapping_sub(segment.sequence) < segment.len {
+            // SAFETY: nothing here has to be dropped.
+            unsafe { AGAIN.tail_call(context, 0) };
+            // That was the last run that a packet can have.
+            let told = lose(stream, &segment);
+            tell(socket, stream, told);
+        }
+    }
+}
+
+/// [`tell`]: nothing.
+const NOTHING: u32 = u32::MAX;
+/// [`tell`]: the status, and `FLAG_*` beside it.
+const ANSWERED: u32 = 0;
+
+/// Reads a block of the segment. Gives what is to be told then.
+#[inline(always)]
+fn read(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) -> u32 {
+    if segment.is_syn && stream.responses.phase.get() == UNSYNCED {
+        stream.responses.next.set(segment.sequence);
+        stream.responses.begin();
+    }
+    if segment.len != 0 {
+        find_place(context, stream, segment);
+    }
+    let responses = &mut stream.responses;
+    let offset = responses.next.get().wrapping_sub(segment.sequence);
+    if offset < segment.len && responses.reads() {
+        if responses.phase.get() == STATUS && responses.at.get() == 0 {
+            begin_here(stream, segment, offset);
+        }
+        read_block(context, stream, segment.payload, offset, segment.len);
+    }
+
+    let responses = &mut stream.responses;
+    let phase = responses.phase.get();
+    let end = segment.sequence.wrapping_add(segment.len);
+    let rest = end.wrapping_sub(responses.next.get()) as i32;
+    let head = responses.next.get().wrapping_sub(responses.begun_at.get());
+    if responses.ready.get() != 0 && (phase == HEAD_END || rest <= 0 || head > SERVER_WITHIN) {
+        responses.ready.set(0);
+        responses.has_answered.set(1);
+        responses.answered.set(responses.begun_acknowledged.get());
+        return if responses.resynced.get() != 0 {
+            ANSWERED | FLAG_RESYNCED
+        } else {
+            ANSWERED
+        };
+    }
+    if phase == UNSYNCED {
+        return lose(stream, segment);
+    }
+    // A body that is cut short ends there, too.
+    let is_over = rest <= 0 || phase == ENDED || (phase == OPAQUE && segment.len == 0);
+    if segment.is_fin && is_over && responses.lost.get() == 0 && is_news(stream, segment) {
+        begin_here(stream, segment, 0);
+        return FLAG_SERVER_DONE;
+    }
+    NOTHING
+}
+
+/// Moves the stream to where the segment is to be read, if that is known.
+#[inline(always)]
+fn find_place(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) {
+    let responses = &mut stream.responses;
+    let phase = responses.phase.get();
+    let ahead = responses.next.get().wrapping_sub(segment.sequence) as i32;
+    if phase == OPAQUE {
+        let lacks_body = ahead == 0
+            && responses.may_lack_body()
+            && is_news(stream, segment)
+            && begins_response(context, segment);
+        if lacks_body {
+            stream.responses.begin();
+        } else {
+            stream.responses.jump();
+        }
+    }
+    let responses = &mut stream.responses;
+    let ahead = responses.next.get().wrapping_sub(segment.sequence) as i32;
+    if ahead >= 0 && responses.reads() {
+        return;
+    }
+    if is_news(stream, segment) && begins_response(context, segment) {
+        let responses = &mut stream.responses;
+        responses.begin();
+        responses.next.set(segment.sequence);
+        responses.resynced.set(1);
+    } else if stream.responses.reads() {
+        // A gap. Should its bytes still come, they are not waited for: those behind it
+        // will not come a second time.
+        stream.responses.phase.set(UNSYNCED);
+    }
+}
+
+/// Whether the server has received something that was sent since the last response
+/// began: only then can another one begin that is not looked for at this place.
+#[inline(always)]
+fn is_news(stream: &Stream, segment: &Segment) -> bool {
+    let responses = &stream.responses;
+    let before = if responses.has_answered.get() != 0 {
+        responses.answered.get()
+    } else {
+        stream.origin
+    };
+    segment.acknowledged.wrapping_sub(before) as i32 > 0
+}
+
+/// Whether the segment's first bytes are those of a status line.
+#[inline(always)]
+fn begins_response(context: &SkBuffContext, segment: &Segment) -> bool {
+    segment.len >= VERSION_LEN
+        && context
+            .load::<[u8; VERSION_LEN as usize]>(segment.payload as usize)
+            .is_ok_and(|bytes| &bytes == b"HTTP/1.")
+}
+
+/// Reads at most a block of the `len` bytes at `payload`, from `offset` on, up to where
+/// the reader wants to stop.
+#[inline(always)]
+fn read_block(context: &SkBuffContext, stream: &mut Stream, payload: u32, offset: u32, len: u32) {
+    let left = len.wrapping_sub(offset);
+    let mut block = [0u8; BLOCK];
+    // Of one length or the other, which the verifier knows: no sum of lengths.
+    let skb: *mut __sk_buff = context.skb.skb;
+    let len = if left < BLOCK as u32 {
+        left
+    } else {
+        BLOCK as u32
+    };
+    let len = core::hint::black_box(len).wrapping_sub(1) & (BLOCK as u32 - 1);
+    // SAFETY: the block has room for 1 to BLOCK bytes, which `len + 1` is; the helper
+    // checks the range of the packet.
+    let loaded = unsafe {
+        bpf_skb_load_bytes(
+            skb.cast(),
+            payload.wrapping_add(offset),
+            block.as_mut_ptr().cast(),
+            len + 1,
+        )
+    };
+    if loaded != 0 {
+        stream.responses.phase.set(UNSYNCED);
+        return;
+    }
+    for at in 0..BLOCK {
+        if at as u32 > len {
+            break;
+        }
+        // SAFETY: `at` is within the block. Volatile, so that it stays one load.
+        let byte = unsafe { (&raw const block).cast::<u8>().add(at).read_volatile() };
+        if stream.responses.take(byte) {
+            break;
+        }
+    }
+}
+
+/// What comes cannot be followed any more. That is told once.
+#[inline(always)]
+fn lose(stream: &mut Stream, segment: &Segment) -> u32 {
+    let responses = &mut stream.responses;
+    responses.phase.set(UNSYNCED);
+    responses.ready.set(0);
+    if responses.lost.get() != 0 {
+        return NOTHING;
+    }
+    responses.lost.set(1);
+    begin_here(stream, segment, 0);
+    FLAG_LOST_TRACK
+}
+
+/// What is told next begins at `offset` of this segment.
+#[inline(always)]
+fn begin_here(stream: &mut Stream, segment: &Segment, offset: u32) {
+    let responses = &mut stream.responses;
+    responses.begun_ns.set(kernel::boottime_ns());
+    responses
+        .begun_at
+        .set(segment.sequence.wrapping_add(offset));
+    responses.begun_acknowledged.set(segment.acknowledged);
+}
+
+/// Emits a record, with the status if `flags` are those of an answer. That there is no
+/// room for it is counted, and told with the next one.
+#[inline(always)]
+fn tell(socket: Socket, stream: &mut Stream, flags: u32) {
+    let Some(mut slot) = chunk::reserve::<Slot<ResponseFacts>>() else {
+        loss::count(LossCause::ResponseRingFull);
+        stream.responses.lost.set(1);
+        stream.responses.resynced.set(1);
+        return;
+    };
+    let is_answer = flags & (FLAG_LOST_TRACK | FLAG_SERVER_DONE) == 0;
+    let responses = &mut stream.responses;
+    let (status, server_len) = if is_answer {
+        responses.resynced.set(0);
+        responses.lost.set(0);
+        (responses.status.get(), responses.server_len.get())
+    } else {
+        (0, 0)
+    };
+    let to: *mut Slot<ResponseFacts> = slot.as_mut_ptr();
+    // SAFETY: `to` is a reservation of that size, of which every byte is written.
+    unsafe {
+        let header = &raw mut (*to).header;
+        (*header).kind = KIND_RESPONSE;
+        (*header).flags = flags;
+        (*header).time_ns = responses.begun_ns.get();
+        (*header).socket = socket.0;
+        (*header).opened_ns = stream.opened_ns;
+        (*header).position = responses.begun_at.get();
+        (*header).length = size_of::<ResponseFacts>() as u32;
+        (*header).captured = size_of::<ResponseFacts>() as u32;
+        (*header).missing = MISSING_NOTHING;
+        (*header).netns = 0;
+        (*header).port = 0;
+        (*header).address = [0; 16];
+        ptr::write_bytes((&raw mut (*header).task).cast::<u64>(), 0, TASK_WORDS);
+        let facts = &raw mut (*to).payload;
+        let acknowledged = responses.begun_acknowledged.get();
+        (*facts).acknowledged = acknowledged.wrapping_sub(stream.origin);
+        (*facts).status = status;
+        (*facts).server_len = server_len;
+        (*facts).reserved = 0;
+        ptr::copy_nonoverlapping(
+            responses.server.as_ptr().cast::<u64>(),
+            (&raw mut (*facts).server).cast::<u64>(),
+            MAX_SERVER / 8,
+        );
+    }
+    slot.submit(0);
+}
+
+/// [`TaskFacts`] in words of eight bytes.
+const TASK_WORDS: usize = size_of::<TaskFacts>() / 8;
