@@ -25,7 +25,7 @@ const UNAUTHORIZED: u16 = 401;
 /// A request that was read, and who sent it. It waits for its outcome.
 #[derive(Debug)]
 struct Read {
-    /// Who sent it; `None` unless it went to IMDS.
+    /// Who sent it; `None` if that is not known, and unless it went to IMDS.
     caller: Option<Caller>,
     /// Its record, without the outcome.
     request: Box<record::Request>,
@@ -197,11 +197,15 @@ impl Pipeline {
         for captured in captured.drain(..) {
             let time_ns = captured.time_ns;
             let request = Box::new(self.describe(&captured, now_ns));
-            let caller = (request.imds.version != ImdsVersion::NotApplicable)
-                .then(|| self.causes.caller(&captured.task, &request));
-            if let (Some(caller), Some(Operation::Token)) = (&caller, request.imds.operation) {
-                self.causes
-                    .note_try(caller, time_ns, cause::Answer::Awaited);
+            let caller = self.causes.caller(&captured.task, &request);
+            let caller = caller.filter(|_| request.imds.version != ImdsVersion::NotApplicable);
+            if let Some(caller) = &caller {
+                if request.imds.operation == Some(Operation::Token) {
+                    let awaited = cause::Answer::Awaited;
+                    self.causes.note_try(caller, time_ns, awaited);
+                } else {
+                    self.causes.note_other(caller);
+                }
             }
             let read = Read { caller, request };
             match (&mut self.exchanges, captured.extent) {

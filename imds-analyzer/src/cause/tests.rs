@@ -27,6 +27,10 @@ fn request(parent: u32, container: Option<&str>) -> Request {
     request
 }
 
+fn caller(causes: &Causes, task: &Task, request: &Request) -> Caller {
+    causes.caller(task, request).unwrap()
+}
+
 fn why(cause: Cause) -> Option<Why> {
     Some(Why {
         cause,
@@ -37,7 +41,7 @@ fn why(cause: Cause) -> Option<Why> {
 /// What is said of a request after a try of the same process that was answered so.
 fn after(answer: Answer) -> Option<Why> {
     let mut causes = Causes::new();
-    let caller = causes.caller(&task(7, "agent"), &request(2, None));
+    let caller = caller(&causes, &task(7, "agent"), &request(2, None));
     causes.note_try(&caller, 10, Answer::Awaited);
     causes.note_try(&caller, 10, answer);
     causes.of(&caller, 20)
@@ -46,7 +50,7 @@ fn after(answer: Answer) -> Option<Why> {
 #[test]
 fn caller_that_never_tried_does_not_know_tokens() {
     let mut causes = Causes::new();
-    let caller = causes.caller(&task(7, "agent"), &request(2, None));
+    let caller = caller(&causes, &task(7, "agent"), &request(2, None));
     assert_eq!(causes.of(&caller, 20), why(Cause::NeverAskedForToken));
 }
 
@@ -72,7 +76,7 @@ fn answer_that_was_not_seen_is_not_guessed() {
 #[test]
 fn last_try_before_the_request_counts() {
     let mut causes = Causes::new();
-    let caller = causes.caller(&task(7, "agent"), &request(2, None));
+    let caller = caller(&causes, &task(7, "agent"), &request(2, None));
     causes.note_try(&caller, 10, Answer::Missing);
     causes.note_try(&caller, 30, Answer::Status(200));
     assert_eq!(causes.of(&caller, 5), why(Cause::NeverAskedForToken));
@@ -86,53 +90,75 @@ fn last_try_before_the_request_counts() {
 #[test]
 fn script_asks_in_one_process_and_sends_in_another() {
     let mut causes = Causes::new();
-    let asks = causes.caller(&task(7, "curl"), &request(2, None));
+    let asks = caller(&causes, &task(7, "curl"), &request(2, None));
     causes.note_try(&asks, 10, Answer::Status(403));
-    let sends = causes.caller(&task(8, "curl"), &request(2, None));
+    let sends = caller(&causes, &task(8, "curl"), &request(2, None));
     assert_eq!(causes.of(&sends, 20).unwrap().cause, Cause::TokenRefused);
-    let other = causes.caller(&task(9, "python3"), &request(2, None));
+    let other = caller(&causes, &task(9, "python3"), &request(2, None));
     assert_eq!(causes.of(&other, 20), why(Cause::NeverAskedForToken));
-    let elsewhere = causes.caller(&task(10, "curl"), &request(3, None));
+    let elsewhere = caller(&causes, &task(10, "curl"), &request(3, None));
     assert_eq!(causes.of(&elsewhere, 20), why(Cause::NeverAskedForToken));
 }
 
 #[test]
 fn orphans_have_nothing_in_common() {
     let mut causes = Causes::new();
-    let asks = causes.caller(&task(7, "curl"), &request(1, None));
+    let asks = caller(&causes, &task(7, "curl"), &request(1, None));
     causes.note_try(&asks, 10, Answer::Missing);
-    let sends = causes.caller(&task(8, "curl"), &request(1, None));
+    let sends = caller(&causes, &task(8, "curl"), &request(1, None));
     assert_eq!(causes.of(&sends, 20), why(Cause::NeverAskedForToken));
 }
 
 #[test]
 fn container_is_one_caller_for_programs_of_one_name() {
     let mut causes = Causes::new();
-    let asks = causes.caller(&task(7, "curl"), &request(2, Some("a")));
+    let asks = caller(&causes, &task(7, "curl"), &request(2, Some("a")));
     causes.note_try(&asks, 10, Answer::Missing);
-    let sends = causes.caller(&task(8, "curl"), &request(3, Some("a")));
+    let sends = caller(&causes, &task(8, "curl"), &request(3, Some("a")));
     assert_eq!(causes.of(&sends, 20), why(Cause::TokenUnanswered));
-    let elsewhere = causes.caller(&task(9, "curl"), &request(4, Some("b")));
+    let elsewhere = caller(&causes, &task(9, "curl"), &request(4, Some("b")));
     assert_eq!(causes.of(&elsewhere, 20), why(Cause::NeverAskedForToken));
 }
 
 #[test]
-fn process_that_is_not_known_is_nobody() {
+fn what_a_client_of_both_versions_does_is_its_own_matter() {
     let mut causes = Causes::new();
-    let nobody = causes.caller(&task(0, ""), &request(2, None));
-    assert_eq!(nobody, Caller([None; 3]));
-    causes.note_try(&nobody, 10, Answer::Missing);
-    let other = causes.caller(&task(0, ""), &request(2, None));
-    assert_eq!(causes.of(&other, 20), None, "nobody's cause is not known");
+    let client = caller(&causes, &task(7, "python3"), &request(2, None));
+    let other = caller(&causes, &task(8, "python3"), &request(2, None));
+    causes.note_try(&client, 10, Answer::Awaited);
+    causes.note_other(&client);
+    assert_eq!(causes.of(&other, 20), why(Cause::NeverAskedForToken));
+    // Its answer comes later.
+    causes.note_try(&client, 10, Answer::Status(200));
+    assert_eq!(causes.of(&other, 20), why(Cause::NeverAskedForToken));
+    assert_eq!(causes.of(&client, 20), why(Cause::TokenNotUsed));
+}
+
+#[test]
+fn token_of_long_ago_explains_nobody_elses_request() {
+    let mut causes = Causes::new();
+    let asks = caller(&causes, &task(7, "curl"), &request(2, None));
+    causes.note_try(&asks, 10, Answer::Missing);
+    let sends = caller(&causes, &task(8, "curl"), &request(2, None));
+    let later = 10 + SHARED_NS + 1;
+    assert_eq!(causes.of(&sends, later), why(Cause::NeverAskedForToken));
+    assert_eq!(causes.of(&asks, later), why(Cause::TokenUnanswered));
+}
+
+#[test]
+fn sender_that_is_not_known_is_no_caller() {
+    let mut unknown = request(2, None);
+    unknown.process = None;
+    assert_eq!(Causes::new().caller(&task(0, ""), &unknown), None);
 }
 
 #[test]
 fn successor_with_the_same_process_id_has_not_tried() {
     let mut causes = Causes::new();
-    let first = causes.caller(&task(7, "agent"), &request(1, None));
+    let first = caller(&causes, &task(7, "agent"), &request(1, None));
     causes.note_try(&first, 10, Answer::Status(200));
     let mut successor = task(7, "agent");
     successor.start_boottime_ns += 1;
-    let second = causes.caller(&successor, &request(1, None));
+    let second = caller(&causes, &successor, &request(1, None));
     assert_eq!(causes.of(&second, 20), why(Cause::NeverAskedForToken));
 }
