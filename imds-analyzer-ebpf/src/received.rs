@@ -9,7 +9,7 @@
 //! stream one after the other: nothing here is locked. Should two processors handle
 //! packets of one stream at once, one of them sees a gap.
 
-use core::ptr;
+use core::{mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
     EbpfContext as _, bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, macros::map,
@@ -194,7 +194,10 @@ fn begins_response(context: &SkBuffContext, segment: &Segment) -> bool {
 #[inline(always)]
 fn read_block(context: &SkBuffContext, stream: &mut Stream, payload: u32, offset: u32, len: u32) {
     let left = len.wrapping_sub(offset);
-    let mut block = [0u8; BLOCK];
+    let mut block = MaybeUninit::<[u64; BLOCK / 8]>::uninit();
+    // The verifier wants all of it to be set where the length is not a constant.
+    // SAFETY: the block has that many words.
+    unsafe { clear::<{ BLOCK / 8 }>(block.as_mut_ptr().cast()) };
     // Of one length or the other, which the verifier knows: no sum of lengths.
     let skb: *mut __sk_buff = context.skb.skb;
     let len = if left < BLOCK as u32 {
@@ -222,7 +225,7 @@ fn read_block(context: &SkBuffContext, stream: &mut Stream, payload: u32, offset
             break;
         }
         // SAFETY: `at` is within the block. Volatile, so that it stays one load.
-        let byte = unsafe { (&raw const block).cast::<u8>().add(at).read_volatile() };
+        let byte = unsafe { block.as_ptr().cast::<u8>().add(at).read_volatile() };
         if stream.responses.take(byte) {
             break;
         }
@@ -288,8 +291,8 @@ fn tell(socket: Socket, stream: &mut Stream, flags: u32) {
         (*header).missing = MISSING_NOTHING;
         (*header).netns = 0;
         (*header).port = 0;
-        (*header).address = [0; 16];
-        ptr::write_bytes((&raw mut (*header).task).cast::<u64>(), 0, TASK_WORDS);
+        clear::<2>((&raw mut (*header).address).cast());
+        clear::<{ size_of::<TaskFacts>() / 8 }>((&raw mut (*header).task).cast());
         let facts = &raw mut (*to).payload;
         let acknowledged = responses.begun_acknowledged.get();
         (*facts).acknowledged = acknowledged.wrapping_sub(stream.origin);
@@ -305,5 +308,15 @@ fn tell(socket: Socket, stream: &mut Stream, flags: u32) {
     slot.submit(0);
 }
 
-/// [`TaskFacts`] in words of eight bytes.
-const TASK_WORDS: usize = size_of::<TaskFacts>() / 8;
+/// Sets `N` words to zero, without a call: a program that calls itself by way of a map may
+/// call no function on arm64 before 6.0.
+///
+/// # Safety
+/// `words` must be valid for writes of `N` words.
+#[inline(always)]
+unsafe fn clear<const N: usize>(words: *mut u64) {
+    for at in 0..N {
+        // SAFETY: the caller vouches for it. Volatile, so that it becomes no memset.
+        unsafe { words.add(at).write_volatile(0) };
+    }
+}

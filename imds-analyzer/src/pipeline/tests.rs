@@ -1,5 +1,6 @@
 //! Events of the kernel side in, events of the log out.
 
+mod outcomes;
 mod secrets;
 mod services;
 
@@ -356,9 +357,9 @@ fn chunks_and_their_bytes_are_counted() {
 #[test]
 fn losses_are_counted_by_cause() {
     let mut run = run();
-    run.pipeline.count_loss("ring_full", 2);
-    run.pipeline.count_loss("unreadable", 1);
-    run.pipeline.count_loss("ring_full", 5);
+    run.pipeline.count_loss("ring_full", 2, SENT);
+    run.pipeline.count_loss("unreadable", 1, SENT);
+    run.pipeline.count_loss("ring_full", 5, SENT);
     run.pipeline.count_malformed();
     run.pipeline.count_malformed();
     let lost = run.pipeline.counters().lost;
