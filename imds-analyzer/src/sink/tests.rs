@@ -55,6 +55,8 @@ fn all(text: &str) -> Request {
             name: own(),
             version: Some(own()),
         }),
+        server: Some(own()),
+        ..request.http
     };
     request.enrichment = serde_json::json!({ text: text }).as_object().cloned();
     request.lineage = Some(own());
