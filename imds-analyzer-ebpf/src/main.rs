@@ -16,6 +16,7 @@
 mod chunk;
 mod draft;
 mod globals;
+mod grammar;
 mod hooks;
 mod kernel;
 mod loss;

@@ -9,7 +9,7 @@
 //! stream one after the other: nothing here is locked. Should two processors handle
 //! packets of one stream at once, one of them sees a gap.
 
-use core::ptr;
+use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     EbpfContext as _, bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, macros::map,
@@ -25,9 +25,10 @@ use imds_analyzer_common::{
 
 use crate::{
     chunk::{self, Slot},
-    globals, kernel, loss,
+    globals,
+    grammar::{ENDED, HEAD_END, OPAQUE, STATUS, UNSYNCED, VERSION},
+    kernel, loss,
     packet::Segment,
-    response::{ENDED, HEAD_END, OPAQUE, STATUS, UNSYNCED, VERSION_LEN},
     socket::Socket,
     stream::{self, ORIGIN_UNKNOWN, Stream},
 };
@@ -66,18 +67,16 @@ pub fn ingress(context: &SkBuffContext) {
     {
         let told = read(context, stream, &segment);
         if told != NOTHING {
-            tell(socket, stream, told);
+            tell(context, socket, stream, &segment, told);
         }
         let responses = &mut stream.responses;
-        if responses.phase.get() == HEAD_END {
-            responses.end_head();
-        }
+        responses.go_on();
         if responses.reads() && responses.next.get().wrapping_sub(segment.sequence) < segment.len {
             // SAFETY: nothing here has to be dropped.
             unsafe { AGAIN.tail_call(context, 0) };
             // That was the last run that a packet can have.
             let told = lose(stream, &segment);
-            tell(socket, stream, told);
+            tell(context, socket, stream, &segment, told);
         }
     }
 }
@@ -90,7 +89,7 @@ const ANSWERED: u32 = 0;
 /// Reads a block of the segment. Gives what is to be told then.
 #[inline(always)]
 fn read(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) -> u32 {
-    if segment.is_syn && stream.responses.phase.get() == UNSYNCED {
+    if segment.is_syn && stream.responses.state.get() == UNSYNCED {
         stream.responses.next.set(segment.sequence);
         stream.responses.begin();
     }
@@ -100,19 +99,19 @@ fn read(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) -> u32 
     let responses = &mut stream.responses;
     let offset = responses.next.get().wrapping_sub(segment.sequence);
     if offset < segment.len && responses.reads() {
-        if responses.phase.get() == STATUS && responses.at.get() == 0 {
+        if responses.state.get() == STATUS {
             begin_here(stream, segment, offset);
         }
         read_block(context, stream, segment.payload, offset, segment.len);
     }
 
     let responses = &mut stream.responses;
-    let phase = responses.phase.get();
+    let state = responses.state.get();
     let end = segment.sequence.wrapping_add(segment.len);
     let rest = end.wrapping_sub(responses.next.get()) as i32;
     let head = responses.next.get().wrapping_sub(responses.begun_at.get());
-    if responses.ready.get() != 0 && (phase == HEAD_END || rest <= 0 || head > SERVER_WITHIN) {
-        responses.ready.set(0);
+    if responses.is_ready() && (state == HEAD_END || rest <= 0 || head > SERVER_WITHIN) {
+        responses.told.set(1);
         responses.has_answered.set(1);
         responses.answered.set(responses.begun_acknowledged.get());
         return if responses.resynced.get() != 0 {
@@ -121,11 +120,11 @@ fn read(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) -> u32 
             ANSWERED
         };
     }
-    if phase == UNSYNCED {
+    if state == UNSYNCED {
         return lose(stream, segment);
     }
     // A body that is cut short ends there, too.
-    let is_over = rest <= 0 || phase == ENDED || (phase == OPAQUE && segment.len == 0);
+    let is_over = rest <= 0 || state == ENDED || (state == OPAQUE && segment.len == 0);
     if segment.is_fin && is_over && responses.lost.get() == 0 && is_news(stream, segment) {
         begin_here(stream, segment, 0);
         return FLAG_SERVER_DONE;
@@ -137,9 +136,9 @@ fn read(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) -> u32 
 #[inline(always)]
 fn find_place(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) {
     let responses = &mut stream.responses;
-    let phase = responses.phase.get();
+    let state = responses.state.get();
     let ahead = responses.next.get().wrapping_sub(segment.sequence) as i32;
-    if phase == OPAQUE {
+    if state == OPAQUE {
         let lacks_body = ahead == 0
             && responses.may_lack_body()
             && is_news(stream, segment)
@@ -163,7 +162,7 @@ fn find_place(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) {
     } else if stream.responses.reads() {
         // A gap. Should its bytes still come, they are not waited for: those behind it
         // will not come a second time.
-        stream.responses.phase.set(UNSYNCED);
+        stream.responses.state.set(UNSYNCED);
     }
 }
 
@@ -183,10 +182,10 @@ fn is_news(stream: &Stream, segment: &Segment) -> bool {
 /// Whether the segment's first bytes are those of a status line.
 #[inline(always)]
 fn begins_response(context: &SkBuffContext, segment: &Segment) -> bool {
-    segment.len >= VERSION_LEN
+    segment.len >= VERSION.len() as u32
         && context
-            .load::<[u8; VERSION_LEN as usize]>(segment.payload as usize)
-            .is_ok_and(|bytes| &bytes == b"HTTP/1.")
+            .load::<[u8; VERSION.len()]>(segment.payload as usize)
+            .is_ok_and(|bytes| &bytes == VERSION)
 }
 
 /// Reads at most a block of the `len` bytes at `payload`, from `offset` on, up to where
@@ -194,7 +193,10 @@ fn begins_response(context: &SkBuffContext, segment: &Segment) -> bool {
 #[inline(always)]
 fn read_block(context: &SkBuffContext, stream: &mut Stream, payload: u32, offset: u32, len: u32) {
     let left = len.wrapping_sub(offset);
-    let mut block = [0u8; BLOCK];
+    let mut block = MaybeUninit::<[u64; BLOCK / 8]>::uninit();
+    // The verifier wants all of it to be set where the length is not a constant.
+    // SAFETY: the block has that many words.
+    unsafe { clear::<{ BLOCK / 8 }>(block.as_mut_ptr().cast()) };
     // Of one length or the other, which the verifier knows: no sum of lengths.
     let skb: *mut __sk_buff = context.skb.skb;
     let len = if left < BLOCK as u32 {
@@ -214,7 +216,7 @@ fn read_block(context: &SkBuffContext, stream: &mut Stream, payload: u32, offset
         )
     };
     if loaded != 0 {
-        stream.responses.phase.set(UNSYNCED);
+        stream.responses.state.set(UNSYNCED);
         return;
     }
     for at in 0..BLOCK {
@@ -222,7 +224,7 @@ fn read_block(context: &SkBuffContext, stream: &mut Stream, payload: u32, offset
             break;
         }
         // SAFETY: `at` is within the block. Volatile, so that it stays one load.
-        let byte = unsafe { (&raw const block).cast::<u8>().add(at).read_volatile() };
+        let byte = unsafe { block.as_ptr().cast::<u8>().add(at).read_volatile() };
         if stream.responses.take(byte) {
             break;
         }
@@ -233,8 +235,7 @@ fn read_block(context: &SkBuffContext, stream: &mut Stream, payload: u32, offset
 #[inline(always)]
 fn lose(stream: &mut Stream, segment: &Segment) -> u32 {
     let responses = &mut stream.responses;
-    responses.phase.set(UNSYNCED);
-    responses.ready.set(0);
+    responses.state.set(UNSYNCED);
     if responses.lost.get() != 0 {
         return NOTHING;
     }
@@ -257,22 +258,26 @@ fn begin_here(stream: &mut Stream, segment: &Segment, offset: u32) {
 /// Emits a record, with the status if `flags` are those of an answer. That there is no
 /// room for it is counted, and told with the next one.
 #[inline(always)]
-fn tell(socket: Socket, stream: &mut Stream, flags: u32) {
+fn tell(
+    context: &SkBuffContext,
+    socket: Socket,
+    stream: &mut Stream,
+    segment: &Segment,
+    flags: u32,
+) {
     let Some(mut slot) = chunk::reserve::<Slot<ResponseFacts>>() else {
         loss::count(LossCause::ResponseRingFull);
         stream.responses.lost.set(1);
         stream.responses.resynced.set(1);
         return;
     };
-    let is_answer = flags & (FLAG_LOST_TRACK | FLAG_SERVER_DONE) == 0;
     let responses = &mut stream.responses;
-    let (status, server_len) = if is_answer {
+    let mut status = 0;
+    if flags & (FLAG_LOST_TRACK | FLAG_SERVER_DONE) == 0 {
         responses.resynced.set(0);
         responses.lost.set(0);
-        (responses.status.get(), responses.server_len.get())
-    } else {
-        (0, 0)
-    };
+        status = responses.status.get();
+    }
     let to: *mut Slot<ResponseFacts> = slot.as_mut_ptr();
     // SAFETY: `to` is a reservation of that size, of which every byte is written.
     unsafe {
@@ -288,22 +293,51 @@ fn tell(socket: Socket, stream: &mut Stream, flags: u32) {
         (*header).missing = MISSING_NOTHING;
         (*header).netns = 0;
         (*header).port = 0;
-        (*header).address = [0; 16];
-        ptr::write_bytes((&raw mut (*header).task).cast::<u64>(), 0, TASK_WORDS);
+        clear::<2>((&raw mut (*header).address).cast());
+        clear::<{ size_of::<TaskFacts>() / 8 }>((&raw mut (*header).task).cast());
         let facts = &raw mut (*to).payload;
         let acknowledged = responses.begun_acknowledged.get();
         (*facts).acknowledged = acknowledged.wrapping_sub(stream.origin);
         (*facts).status = status;
-        (*facts).server_len = server_len;
+        (*facts).server_len = 0;
         (*facts).reserved = 0;
-        ptr::copy_nonoverlapping(
-            responses.server.as_ptr().cast::<u64>(),
-            (&raw mut (*facts).server).cast::<u64>(),
-            MAX_SERVER / 8,
-        );
+        clear::<{ MAX_SERVER / 8 }>((&raw mut (*facts).server).cast());
+        // Where the value is in this packet, beginning and end.
+        if status != 0
+            && let Some((at, len)) = responses.server()
+            && len.wrapping_sub(1) < SERVER_MOST
+            && at.wrapping_sub(segment.sequence) < segment.len
+        {
+            let offset = at.wrapping_sub(segment.sequence);
+            let most = MAX_SERVER as u32;
+            let len = if len < most { len } else { most };
+            let len = (core::hint::black_box(len).wrapping_sub(1) & (most - 1)) + 1;
+            let loaded = bpf_skb_load_bytes(
+                context.skb.skb.cast(),
+                segment.payload.wrapping_add(offset),
+                (&raw mut (*facts).server).cast(),
+                len,
+            );
+            if loaded == 0 {
+                (*facts).server_len = len;
+            }
+        }
     }
     slot.submit(0);
 }
 
-/// [`TaskFacts`] in words of eight bytes.
-const TASK_WORDS: usize = size_of::<TaskFacts>() / 8;
+/// Longest value of `Server` that is told, of which what is beyond [`MAX_SERVER`] is cut.
+const SERVER_MOST: u32 = 1024;
+
+/// Sets `N` words to zero, without a call: a program that calls itself by way of a map may
+/// call no function on arm64 before 6.0.
+///
+/// # Safety
+/// `words` must be valid for writes of `N` words.
+#[inline(always)]
+unsafe fn clear<const N: usize>(words: *mut u64) {
+    for at in 0..N {
+        // SAFETY: the caller vouches for it. Volatile, so that it becomes no memset.
+        unsafe { words.add(at).write_volatile(0) };
+    }
+}

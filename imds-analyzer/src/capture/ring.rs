@@ -344,6 +344,58 @@ mod tests {
         }
     }
 
+    fn response(flags: u32, status: u32, server_len: u32) -> Vec<u8> {
+        let header = RecordHeader {
+            kind: KIND_RESPONSE,
+            flags,
+            length: 80,
+            captured: 80,
+            ..header()
+        };
+        let mut payload = Vec::new();
+        for word in [123, status, server_len, 0] {
+            payload.extend_from_slice(&u32::to_ne_bytes(word));
+        }
+        payload.extend_from_slice(b"EC2ws");
+        payload.resize(80, 0xee);
+        record(&header, &payload, 80)
+    }
+
+    #[test]
+    fn response_is_a_status_or_says_why_there_is_none() {
+        let what = |record: &[u8]| match decode(record) {
+            Some(Event::Response(response)) => {
+                assert_eq!((response.acknowledged, response.time_ns), (123, 7));
+                Some(response.what)
+            }
+            None => None,
+            other => panic!("{other:?} is no response"),
+        };
+        let status = |resynced| Received::Status {
+            code: 404,
+            server: b"EC2ws".to_vec(),
+            resynced,
+        };
+        assert_eq!(what(&response(0, 404, 5)), Some(status(false)));
+        assert_eq!(what(&response(FLAG_RESYNCED, 404, 5)), Some(status(true)));
+        assert_eq!(
+            what(&response(FLAG_LOST_TRACK, 0, 0)),
+            Some(Received::LostTrack)
+        );
+        assert_eq!(
+            what(&response(FLAG_SERVER_DONE, 0, 0)),
+            Some(Received::ServerDone)
+        );
+        for nonsense in [
+            response(0, 99, 0),
+            response(0, 1000, 0),
+            response(0, 200, 65),
+        ] {
+            assert_eq!(what(&nonsense), None);
+        }
+        assert_eq!(what(&response(0, 200, 5)[..HEADER_LEN + 79]), None);
+    }
+
     #[test]
     fn chunk_has_only_the_bytes_that_were_captured() {
         let Some(Event::Chunk(chunk)) = decode(&record(&header(), b"GET /", 256)) else {

@@ -1,6 +1,7 @@
 //! Events of the kernel side in, events of the log out.
 
 mod causes;
+mod outcomes;
 mod secrets;
 mod services;
 

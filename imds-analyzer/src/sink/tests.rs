@@ -124,7 +124,7 @@ fn json_fields_stand_in_the_order_of_the_contract() {
         "\"boot_id\":",
         "\"host\":{\"name\":\"ip-10-0-0-1\"}",
         "\"cloud\":{\"instance_id\":\"i-0123456789abcdef0\",\"region\":\"eu-central-1\"}",
-        "\"imds\":{\"version\":\"v1\",\"operation\":\"metadata\",\"reason\":\"no_token\",\"credentials\":true,\"service\":\"imds\",\"rejected\":true}",
+        "\"imds\":{\"version\":\"v1\",\"operation\":\"metadata\",\"reason\":\"no_token\",\"credentials\":true,\"service\":\"imds\",\"cause\":\"token_refused\",\"cause_status\":403,\"rejected\":true}",
         "\"http\":{\"method\":\"GET\",\"path\":",
         "\"lineage\":\"curl < bash < systemd\"",
         "\"process\":{\"pid\":3109,\"tid\":3110,\"start_time\":",

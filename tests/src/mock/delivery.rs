@@ -161,7 +161,7 @@ impl Delivery {
                 stream.write_all(bare.as_bytes())?;
             }
             Self::LongHead => {
-                let line = format!("X-Padding: {}\r\n", "padding,".repeat(128));
+                let line = format!("X-Filling: {}\r\n", "filling,".repeat(128));
                 let padded = text.replacen("\r\n", &format!("\r\n{}", line.repeat(20)), 1);
                 stream.write_all(padded.as_bytes())?;
             }
