@@ -81,6 +81,10 @@ pub struct Request {
     pub latency_us: Option<u64>,
     /// Why there was none.
     pub no_response: Option<String>,
+    /// Why it came without a token.
+    pub cause: Option<String>,
+    /// Status of the refusal.
+    pub cause_status: Option<u16>,
     /// It was v1 and answered 401.
     pub rejected: bool,
     /// Sender.
@@ -145,6 +149,10 @@ impl Request {
             server: optional_text(value, "/http/server"),
             latency_us: value["http"]["latency_us"].as_u64(),
             no_response: optional_text(value, "/http/no_response"),
+            cause: optional_text(value, "/imds/cause"),
+            cause_status: value["imds"]["cause_status"]
+                .as_u64()
+                .and_then(|status| status.try_into().ok()),
             rejected: value["imds"]["rejected"] == true,
             pid: number(value, "/process/pid")?,
             tid: number(value, "/process/tid")?,

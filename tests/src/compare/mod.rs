@@ -1,10 +1,12 @@
 //! Records against the truth, in both directions: nothing missed, nothing
 //! invented, nothing twice, nothing said wrongly.
 
+mod cause;
 mod outcome;
 
 use std::{collections::HashSet, fmt};
 
+pub use cause::Cause;
 pub use outcome::{Outcome, Silence, settle};
 
 use crate::{
@@ -90,6 +92,8 @@ pub struct Expected {
     pub seq: Option<usize>,
     /// What came of it.
     pub outcome: Outcome,
+    /// Why it came without a token.
+    pub cause: Cause,
 }
 
 impl Expected {
@@ -110,6 +114,7 @@ impl Expected {
             sender,
             seq: Some(entry.seq),
             outcome: Outcome::default(),
+            cause: Cause::default(),
         }
     }
 
@@ -123,6 +128,7 @@ impl Expected {
             sender,
             seq: None,
             outcome: Outcome::default(),
+            cause: Cause::default(),
         }
     }
 
@@ -296,6 +302,7 @@ fn check(expected: &Expected, record: &Request, differences: &mut Vec<Difference
         }
     }
     outcome::check(&expected.outcome, record, &mut wrong);
+    cause::check(&expected.cause, record, &mut wrong);
     check_sender(&expected.sender, record, &mut wrong);
 }
 

@@ -42,7 +42,7 @@ const ANY: &[Silence] = &[Silence::Closed, Silence::Deadline, Silence::Unknown];
 /// Looks up what the mock has answered, now that the records are there. `seen` says
 /// whether the analyzer sees responses at all.
 pub fn settle(expected: &mut [Expected], log: &AccessLog, seen: bool) {
-    for one in expected {
+    for one in &mut *expected {
         let status = one.seq.and_then(|seq| log.status(seq));
         one.outcome = match (&one.outcome, status) {
             _ if !seen => Outcome::Unseen,
@@ -53,6 +53,7 @@ pub fn settle(expected: &mut [Expected], log: &AccessLog, seen: bool) {
             (settled, _) => settled.clone(),
         };
     }
+    super::cause::settle(expected);
 }
 
 impl Outcome {

@@ -32,6 +32,7 @@ fn expected(number: u64, version: Version) -> Expected {
         sender: sender(),
         seq: None,
         outcome: Outcome::Status(200, &[]),
+        cause: Cause::default(),
     }
 }
 
@@ -49,6 +50,8 @@ fn record(number: u64, version: &str) -> Request {
         server: Some("EC2ws".into()),
         latency_us: Some(7),
         no_response: None,
+        cause: Some("never_asked_for_token".into()).filter(|_: &String| version == "v1"),
+        cause_status: None,
         rejected: false,
         pid: 7,
         tid: 7,
@@ -92,6 +95,7 @@ fn version_of_a_service_that_has_none_is_told() {
     assert_eq!(compare(&wanted, &[right.clone()]), []);
     for version in ["v1", "v2", "unknown"] {
         right.version = version.into();
+        right.cause = record(1, version).cause;
         assert_eq!(compare(&wanted, &[right.clone()]).len(), 1, "{version}");
     }
     let odd = record(1, "not_applicable");
@@ -137,15 +141,16 @@ fn unknown_is_a_miss_unless_expected() {
         "{found:?}"
     );
     unknown.path = None;
-    let garbage = [Expected::unknown(sender(), &["not_http"])];
+    let answered = |reasons| Expected {
+        outcome: Outcome::Status(200, &[]),
+        ..Expected::unknown(sender(), reasons)
+    };
+    let garbage = [answered(&["not_http"])];
     assert_eq!(compare(&garbage, &[unknown.clone()]), []);
-    let other = [Expected::unknown(sender(), &["cut_off"])];
+    let other = [answered(&["cut_off"])];
     assert_eq!(compare(&other, &[unknown.clone()]).len(), 1);
     unknown.reason = None;
-    assert_eq!(
-        compare(&[Expected::unknown(sender(), &[])], &[unknown]).len(),
-        1
-    );
+    assert_eq!(compare(&[answered(&[])], &[unknown]).len(), 1);
 }
 
 #[test]
@@ -175,7 +180,8 @@ fn wrong_version_is_wrong_in_both_directions() {
 #[test]
 fn every_field_that_is_compared_can_be_wrong() {
     type Spoil = fn(&mut Request);
-    let spoilt: [(&str, Spoil); 16] = [
+    let spoilt: [(&str, Spoil); 17] = [
+        ("cause", |r| r.cause = None),
         ("pid", |r| r.pid = 8),
         ("tid", |r| r.tid = 8),
         ("name", |r| {
@@ -290,4 +296,37 @@ fn thread_of_another_process_is_wrong() {
         matches!(found[..], [Difference::Wrong { field: "tid", .. }]),
         "{found:?}"
     );
+}
+
+/// The cause that is expected of a request behind a token request of that outcome.
+fn cause_behind(outcome: Outcome, pid: u32) -> Cause {
+    let mut put = expected(1, Version::V2(None));
+    put.method = Some("PUT".into());
+    put.target = Some(b"/latest/api/token".to_vec());
+    (put.outcome, put.seq) = (outcome, Some(1));
+    let mut get = expected(2, Version::V1);
+    get.seq = Some(2);
+    get.sender.pid = pid;
+    let mut both = [put, get];
+    cause::settle(&mut both);
+    assert_eq!(both[0].cause, Cause::None);
+    both[1].cause.clone()
+}
+
+#[test]
+fn cause_is_what_was_answered_to_the_same_process_before() {
+    let behind = |outcome| cause_behind(outcome, 7);
+    assert_eq!(
+        behind(Outcome::Status(200, &[])),
+        Cause::Is("token_not_used", None)
+    );
+    assert_eq!(
+        behind(Outcome::Status(403, &[])),
+        Cause::Is("token_refused", Some(403))
+    );
+    assert_eq!(
+        behind(Outcome::Silent(&[])),
+        Cause::Is("token_unanswered", None)
+    );
+    assert_eq!(cause_behind(Outcome::Status(403, &[]), 8), Cause::Some);
 }

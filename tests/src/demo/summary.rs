@@ -190,6 +190,7 @@ mod tests {
             had_token,
             empty_token: false,
             head_bytes: 10,
+            status: None,
             id: Some(RequestId {
                 case: "curl".into(),
                 number: 1,

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Entry, cases, session::Case};
-use crate::compare::{Expected, Outcome, Sender, Silence, Version};
+use crate::compare::{Cause, Expected, Outcome, Sender, Silence, Version};
 
 pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
     cases![Shared:
@@ -55,6 +55,7 @@ fn request_to_a_server_that_has_closed_is_recorded_once(case: &mut Case<'_>) -> 
         sender: sender.sender_of(second),
         seq: None,
         outcome: Outcome::AsAnsweredOr(&[Silence::Closed]),
+        cause: Cause::default(),
     });
     case.verify(&expected)?;
     sender.finish()

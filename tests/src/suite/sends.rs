@@ -7,7 +7,7 @@ use super::{
     session::{Case, Session, Setup},
 };
 use crate::{
-    compare::{Expected, Outcome, Sender, Version},
+    compare::{Cause, Expected, Outcome, Sender, Version},
     mock::Mock,
     netns::{IMDS_V4, Netns},
     suite::client::RunningSender,
@@ -145,6 +145,7 @@ fn retry_with_other_bytes_after_eagain_is_the_other_bytes(
         },
         seq: None,
         outcome: Outcome::default(),
+        cause: Cause::default(),
     };
     // The port is free for the mock, and so for the fence, once the sender has gone.
     sender.proceed()?;
