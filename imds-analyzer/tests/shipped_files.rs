@@ -163,12 +163,7 @@ fn verify(unit: &str) -> Option<String> {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    let wanted = [
-        "sysinit.target",
-        "shutdown.target",
-        "network-pre.target",
-        "basic.target",
-    ];
+    let wanted = ["sysinit.target", "shutdown.target", "network-pre.target"];
     for target in wanted
         .into_iter()
         .chain(["local-fs.target", "sockets.target"])
@@ -178,6 +173,10 @@ fn verify(unit: &str) -> Option<String> {
             "[Unit]\nDescription=x\n",
         );
     }
+    write(
+        "usr/lib/systemd/system/basic.target",
+        "[Unit]\nDescription=x\nRequires=sysinit.target\nAfter=sysinit.target\n",
+    );
     for slice in ["system.slice", "-.slice"] {
         write(
             &format!("usr/lib/systemd/system/{slice}"),
@@ -196,9 +195,11 @@ fn verify(unit: &str) -> Option<String> {
         "etc/systemd/system/sysinit.target.d/wants.conf",
         "[Unit]\nWants=imds-analyzer.service\n",
     );
-    write("usr/bin/imds-analyzer", "#!/bin/sh\n");
-    let binary = root.path().join("usr/bin/imds-analyzer");
-    fs::set_permissions(binary, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for program in ["usr/bin/imds-analyzer", "bin/kill"] {
+        write(program, "#!/bin/sh\n");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(root.path().join(program), mode).unwrap();
+    }
     let output = Command::new("systemd-analyze")
         .arg(format!("--root={}", root.path().display()))
         .args([
@@ -240,7 +241,7 @@ fn systemd_s_verdict_tells_a_misspelt_setting_and_a_cycle() {
         ("DefaultDependencies=no\n", "", "ordering cycle"),
         (
             "After=systemd-remount-fs.service",
-            "After=basic.target",
+            "Wants=basic.target\nAfter=basic.target",
             "ordering cycle",
         ),
     ] {
