@@ -10,6 +10,9 @@
 //! `no_new_privs` keeps such a program from getting more than its parent had
 //! (security/commoncap.c, `cap_bprm_creds_from_file`).
 
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set,
     set_capabilities, set_no_new_privs,
@@ -78,6 +81,17 @@ fn try_keep_only(keep: CapabilitySet) -> rustix::io::Result<()> {
     )
 }
 
+/// Has a program start without any capability, whatever this thread still has.
+pub fn start_without(command: &mut Command) -> &mut Command {
+    let give_up = || {
+        // Not worse than the thread that starts it, if that is refused.
+        let _ = try_keep_only(CapabilitySet::empty());
+        Ok(())
+    };
+    // SAFETY: between fork and exec there are system calls only, and no allocation.
+    unsafe { command.pre_exec(give_up) }
+}
+
 /// Whether `read` works without `CAP_BPF`. Errors of another cause count as no.
 pub fn works_without_bpf<E>(read: impl FnOnce() -> Result<(), E>) -> bool {
     let Ok(before) = capabilities(None) else {
@@ -100,8 +114,6 @@ pub fn works_without_bpf<E>(read: impl FnOnce() -> Result<(), E>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     /// On a thread of its own, because nothing of it can be undone.
@@ -144,6 +156,15 @@ mod tests {
         let text = String::from_utf8(output.unwrap().stdout).unwrap();
         assert_eq!(status(&text, "CapEff:"), 0);
         assert_eq!(status(&text, "CapPrm:"), 0);
+    }
+
+    #[test]
+    fn program_starts_without_those_that_its_starter_keeps() {
+        let output = start_without(Command::new("/bin/cat").arg("/proc/self/status")).output();
+        let text = String::from_utf8(output.unwrap().stdout).unwrap();
+        assert_eq!(status(&text, "CapEff:"), 0);
+        assert_eq!(status(&text, "CapPrm:"), 0);
+        assert_eq!(status(&text, "NoNewPrivs:"), 1);
     }
 
     #[test]

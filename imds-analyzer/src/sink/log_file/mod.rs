@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use super::append::Appender;
@@ -114,6 +114,10 @@ impl LogFile {
         let is_only =
             flock(&file, FlockOperation::NonBlockingLockExclusive) != Err(Errno::WOULDBLOCK);
         let previous_end = match is_only {
+            true if file.metadata().is_ok_and(|file| file.len() == 0) => {
+                // The run before may have been killed in the middle of a rotation.
+                ending_of_last(&directory, &name)
+            }
             true => ending::of_log(&file).map_err(system)?,
             false => None,
         };
@@ -250,7 +254,8 @@ impl LogFile {
             }
         }
         self.tidy();
-        Ok(())
+        // Another analyzer may have put its own there in between.
+        self.look()
     }
 
     /// Gives the file the name of an old one, and none that this run has given before:
@@ -292,6 +297,15 @@ impl LogFile {
             keeper.tidy(Room(self.limits.keep.saturating_sub(size)));
         }
     }
+}
+
+/// How the last file of a log ends that has none of its name, if it is not compressed.
+fn ending_of_last(directory: &Directory, name: &OsStr) -> Option<PreviousEnd> {
+    let files = directory.files().ok()?;
+    let parse = |(file, size): &(OsString, u64)| archive::Archived::parse(name, file, *size);
+    let last = files.iter().filter_map(parse).max()?;
+    let file = directory.open(&last.name, OFlags::empty()).ok()?;
+    ending::of_log(&file).ok()?
 }
 
 impl Current {

@@ -275,6 +275,24 @@ fn file_that_another_analyzer_writes_to_does_not_tell_how_the_last_run_ended() {
 }
 
 #[test]
+fn run_killed_in_the_middle_of_a_rotation_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let stopped = "{\"event\":\"analyzer_stopped\"}\n";
+    fs::write(at("log.20261122T045301Z"), stopped).unwrap();
+    assert_eq!(
+        open(directory.path(), &NEVER).previous_end(),
+        Some(PreviousEnd::Stopped)
+    );
+    fs::write(at("log.20261122T045302Z"), line(1)).unwrap();
+    fs::write(at(".log.next"), "").unwrap();
+    assert_eq!(
+        open(directory.path(), &NEVER).previous_end(),
+        Some(PreviousEnd::Abrupt)
+    );
+}
+
+#[test]
 fn sizes_are_never_more_than_a_quarter_of_what_is_kept() {
     let limits = |rotate, after, keep| Limits::from(&limits(rotate, after, keep));
     assert_eq!(limits(1 << 20, 0, 1 << 20).size, Some(1 << 18));
