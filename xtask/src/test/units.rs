@@ -129,6 +129,16 @@ mod tests {
     }
 
     #[test]
+    fn shipped_unit_is_exposed_less_than_one_without_hardening() {
+        let shipped = workspace::root().join("systemd/imds-analyzer.service");
+        let dir = tempfile::tempdir().unwrap();
+        let bare = dir.path().join("bare.service");
+        fs::write(&bare, "[Service]\nExecStart=/usr/bin/true\n").unwrap();
+        assert!(exposure(&shipped).unwrap() <= EXPOSURE);
+        assert!(exposure(&bare).unwrap() > 9.0);
+    }
+
+    #[test]
     fn only_our_program_is_replaced() {
         let unit = "[Service]\n\
                     ExecStartPre=/bin/mkdir /var/lib/imds-analyzer\n\
