@@ -42,7 +42,8 @@ Examples:
       One network namespace, one way of capturing.
 
 Ready once it prints `ready` on standard error (and tells systemd READY=1).
-SIGTERM and SIGINT end it. Exit codes: 0 done, 1 failed, 2 wrong usage.";
+SIGTERM and SIGINT end it; SIGHUP makes it open its log again and re-read what
+can change of its configuration. Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -88,8 +89,9 @@ pub struct RunArgs {
     #[arg(long, value_enum)]
     pub format: Option<Format>,
 
-    /// File to append the records to, `-` for standard output [default: -].
-    #[arg(long, value_name = "PATH|-")]
+    /// File to append the records to, `-` for standard output, `journal` for
+    /// systemd's journal [default: -].
+    #[arg(long, value_name = "PATH|-|journal")]
     pub output: Option<Output>,
 
     /// Capture only this network namespace.

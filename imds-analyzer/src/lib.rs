@@ -5,6 +5,7 @@
 //! [`redact`] → [`record`] → [`exchange`] → [`sink`].
 
 pub mod attribution;
+pub mod capabilities;
 pub mod capture;
 pub mod cause;
 pub mod check;
@@ -24,7 +25,9 @@ pub mod pipeline;
 mod program;
 pub mod record;
 pub mod redact;
+pub mod reload;
 pub mod run;
 pub mod service;
 pub mod sink;
 pub mod stream;
+pub mod systemd;

@@ -1,5 +1,5 @@
 //! Another program, run within bounds: of time, of what it may say, of what it sees
-//! of our environment. It is killed with everything it started in its process group,
+//! of our environment; and without any of our capabilities. It is killed with everything it started in its process group,
 //! and reaped.
 
 use std::{
@@ -17,6 +17,8 @@ use rustix::{
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
 };
+
+use crate::capabilities::start_without;
 
 /// How long a killed program may take to be gone. One that hangs in the kernel is left
 /// behind, and reaped when the next one runs.
@@ -73,7 +75,7 @@ impl Runner {
         self.left
             .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         let deadline = Instant::now() + time;
-        let mut child = command
+        let mut child = start_without(command)
             .env_clear()
             .envs(ENVIRONMENT)
             .current_dir("/")

@@ -5,11 +5,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, MissedTickBehavior},
+    time::{Instant, Interval, MissedTickBehavior},
 };
 
 use crate::{
     attribution::Attributor,
+    capabilities::{Keep, keep_only, works_without_bpf},
     capture::{
         Event,
         backend::{self, Backend, Capture},
@@ -27,12 +28,17 @@ use crate::{
     lookup::{self, Lookups},
     netns,
     pipeline::Pipeline,
-    record, sink,
+    record, reload, sink,
     stream::Limits,
+    systemd::{self, Watchdog},
 };
 
 /// How long a loss may go unreported while requests come in.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long after boot the names of the host and the instance may still be set, by
+/// cloud-init for one.
+const BOOT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs until SIGTERM, SIGINT, or until nobody reads the output any more.
 ///
@@ -46,7 +52,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         .enable_time()
         .build()
         .context("cannot start the event loop")?;
-    runtime.block_on(async { Daemon::start(&config, args.debug_ebpf)?.serve().await })
+    runtime.block_on(async { Daemon::start(args, config)?.serve().await })
 }
 
 /// Everything that runs.
@@ -59,9 +65,14 @@ struct Daemon {
     pipeline: Pipeline,
     lookups: Lookups,
     writer: sink::WriterHandle,
-    heartbeat_interval_s: u32,
+    watchdog: Watchdog,
+    heartbeat: Interval,
+    /// As they were given, to read the configuration again.
+    args: RunArgs,
+    config: Config,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
     losses_read: Instant,
 }
 
@@ -73,16 +84,18 @@ enum End {
 
 impl Daemon {
     /// Opens the output and begins to capture.
-    fn start(config: &Config, debug_ebpf: bool) -> anyhow::Result<Self> {
+    fn start(args: &RunArgs, config: Config) -> anyhow::Result<Self> {
         let netns = config.netns.as_deref().map(netns::inode).transpose()?;
         let enricher = Enricher::new(&config.enrich)?;
         // The handlers come first: a signal during the start must end it in order.
         let terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
-        let output = sink::LineOutput::open(&config.output)?;
+        let hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
+        let output = sink::LineOutput::open(&config.output, &config.log)?;
+        let previous_end = output.previous_end();
         let renderer = sink::Renderer::new(config.format, &output);
         let clock = Arc::new(Clock::new());
-        let origin = host::origin(Path::new("/"), config);
+        let origin = host::origin(Path::new("/"), &config);
         let writer = sink::Writer::spawn(output, renderer, origin, Arc::clone(&clock))?;
 
         let options = lookup::Options {
@@ -106,7 +119,7 @@ impl Daemon {
             netns,
             witness: config.witness.get(),
             ring_bytes: config.ring_buffer_bytes.get(),
-            debug: debug_ebpf,
+            debug: args.debug_ebpf,
             btf: config.btf.clone(),
         })?;
         if config.exec_cache.get()
@@ -114,20 +127,24 @@ impl Daemon {
         {
             tracing::warn!(%error, "ancestors that are gone will lack their arguments");
         }
-        let debug_log = DebugLog::new(&mut programs, debug_ebpf)?;
+        let debug_log = DebugLog::new(&mut programs, args.debug_ebpf)?;
         let ring = Ring::new(programs.take_ring()?).context("cannot poll the ring buffer")?;
         give_back_memory();
+        if !privilege::may_read_others() {
+            tracing::warn!(
+                "without CAP_SYS_PTRACE the paths of other users' executables are not known"
+            );
+        }
+        keep_only(Keep {
+            read_maps: !works_without_bpf(|| losses.try_read()),
+            ..Keep::READ_OTHERS
+        });
 
         for refusal in &refusals {
             tracing::debug!(backend = %refusal.backend, reason = refusal.reason, "backend not taken");
         }
         for (at, service) in config.destinations.added() {
             tracing::info!(%service, address = %at.ip, port = at.port, "watching beside IMDS");
-        }
-        if !privilege::may_read_others() {
-            tracing::warn!(
-                "without CAP_SYS_PTRACE the paths of other users' executables are not known"
-            );
         }
         if let Some(reason) = &witness_refused {
             tracing::warn!(
@@ -152,9 +169,10 @@ impl Daemon {
                     .collect(),
                 kernel_release: host::kernel_release(Path::new("/")),
                 heartbeat_interval_s: config.heartbeat_interval_s.get(),
+                previous_end,
             }),
         );
-        announce(backend, witness_refused.is_none());
+        let status = announce(backend, witness_refused.is_none());
         let mut pipeline =
             Pipeline::new(limits(&config.limits), Attributor::new("/", clock), backend)
                 .watching(config.destinations.clone());
@@ -172,18 +190,19 @@ impl Daemon {
             pipeline,
             lookups,
             writer,
-            heartbeat_interval_s: config.heartbeat_interval_s.get(),
+            watchdog: Watchdog::new(status),
+            heartbeat: heartbeats(&config),
+            args: args.clone(),
+            config,
             terminate,
             interrupt,
+            hangup,
             losses_read: Instant::now(),
         })
     }
 
     /// Captures until the end, then drains what is left.
     async fn serve(mut self) -> anyhow::Result<()> {
-        let interval = Duration::from_secs(self.heartbeat_interval_s.into());
-        let mut heartbeat = tokio::time::interval_at(Instant::now() + interval, interval);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let output = self.writer.clone();
         let end = loop {
             let expiry = self.pipeline.next_expiry();
@@ -192,7 +211,11 @@ impl Daemon {
                 _ = self.terminate.recv() => break End::Signal("SIGTERM"),
                 _ = self.interrupt.recv() => break End::Signal("SIGINT"),
                 () = output.closed() => break End::NobodyReads,
-                _ = heartbeat.tick() => self.beat(),
+                _ = self.hangup.recv() => self.reload(),
+                () = self.watchdog.due() => {
+                    self.watchdog.sign_of_life(self.writer.stuck_for());
+                }
+                _ = self.heartbeat.tick() => self.beat(),
                 () = self.debug_log.relay() => {}
                 () = boottime_reaches(expiry) => {
                     // Where records were lost, no response may only mean that.
@@ -212,11 +235,45 @@ impl Daemon {
         self.stop(end).await
     }
 
+    /// Opens the log again and takes over what the configuration says now.
+    fn reload(&mut self) {
+        match reload::reread(&self.args, &self.config) {
+            Ok(reload::Reread { config, waiting }) => {
+                let interval = self.config.heartbeat_interval_s;
+                self.config = config;
+                if interval != self.config.heartbeat_interval_s {
+                    self.heartbeat = heartbeats(&self.config);
+                    // Whoever looks for gaps must know from here on.
+                    self.beat();
+                }
+                tracing::info!("the configuration was read again");
+                if !waiting.is_empty() {
+                    let keys = waiting.join(", ");
+                    tracing::warn!("to change {keys}, restart imds-analyzer");
+                }
+            }
+            Err(error) => {
+                tracing::error!("the configuration stays as it was: {error}");
+            }
+        }
+        self.name_origin();
+        self.writer.reopen(&self.config.log);
+    }
+
+    /// Records from here on name the host as it is called now.
+    fn name_origin(&self) {
+        let origin = host::origin(Path::new("/"), &self.config);
+        self.writer.set_origin(origin);
+    }
+
     /// Writes a sign of life.
     fn beat(&mut self) {
+        if clock::boottime_ns() < BOOT.as_nanos() as u64 {
+            self.name_origin();
+        }
         self.report_losses();
         let heartbeat = record::Heartbeat {
-            heartbeat_interval_s: self.heartbeat_interval_s,
+            heartbeat_interval_s: self.config.heartbeat_interval_s.get(),
             counters: self.pipeline.counters(),
         };
         let event = record::Event::Heartbeat(heartbeat);
@@ -247,9 +304,7 @@ impl Daemon {
 
     /// Detaches, drains the ring buffer and ends the log.
     async fn stop(mut self, end: End) -> anyhow::Result<()> {
-        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Stopping]) {
-            tracing::debug!(%error, "systemd was not told of the stop");
-        }
+        systemd::stopping();
         self.programs = None;
         let (pipeline, lookups) = (&mut self.pipeline, &self.lookups);
         self.ring.drain(|event| take(event, pipeline, lookups));
@@ -308,8 +363,9 @@ async fn boottime_reaches(deadline_ns: Option<u64>) {
     }
 }
 
-/// Says that capturing has begun: to whoever waits on stderr, and to systemd.
-fn announce(backend: Backend, witness: bool) {
+/// Says that capturing has begun: to whoever waits on stderr, and to systemd, whose
+/// words for it are returned.
+fn announce(backend: Backend, witness: bool) -> String {
     let witness = match (backend, witness) {
         (Backend::Cgroup, _) => "",
         (_, true) => ", with a witness on the wire",
@@ -317,13 +373,16 @@ fn announce(backend: Backend, witness: bool) {
     };
     eprintln!("imds-analyzer: ready, backend {backend}{witness}");
     let status = format!("Capturing with {backend}{witness}");
-    let states = [
-        sd_notify::NotifyState::Ready,
-        sd_notify::NotifyState::Status(&status),
-    ];
-    if let Err(error) = sd_notify::notify(&states) {
-        tracing::warn!(%error, "systemd was not told that we are ready");
-    }
+    systemd::ready(&status);
+    status
+}
+
+/// The heartbeats that the configuration asks for, from now on.
+fn heartbeats(config: &Config) -> Interval {
+    let every = Duration::from_secs(config.heartbeat_interval_s.get().into());
+    let mut heartbeat = tokio::time::interval_at(Instant::now() + every, every);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
 }
 
 fn wanted(backend: config::Backend) -> Option<Backend> {

@@ -72,6 +72,48 @@ fn agent_ships_the_file_that_the_unit_writes() {
 }
 
 #[test]
+fn agent_takes_every_line_for_a_record_and_no_rotated_file() {
+    let entry = &agent()["logs"]["logs_collected"]["files"]["collect_list"][0];
+    assert_eq!(entry.get("multi_line_start_pattern"), None);
+    let path = entry["file_path"].as_str().unwrap();
+    assert!(!path.contains(['*', '?', '[']), "{path}");
+    assert_eq!(entry["log_stream_name"], "{instance_id}");
+}
+
+#[test]
+fn unit_stops_after_ordinary_services_and_before_the_end() {
+    let before: Vec<&str> = setting("Before").split(' ').collect();
+    for target in [
+        "cloud-init-local.service",
+        "network-pre.target",
+        "sysinit.target",
+    ] {
+        assert!(before.contains(&target), "{target}");
+    }
+    assert!(before.contains(&"shutdown.target"));
+    assert_eq!(setting("Conflicts"), "shutdown.target");
+}
+
+#[test]
+fn group_of_the_unit_is_the_one_that_sysusers_makes() {
+    let sysusers = include_str!("../../systemd/imds-analyzer.sysusers");
+    let made: Vec<&str> = sysusers
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    assert_eq!(made, [format!("g {} -", setting("Group"))]);
+}
+
+#[test]
+fn unit_gives_no_capability_but_those_of_its_comment() {
+    let bounding: Vec<&str> = setting("CapabilityBoundingSet").split(' ').collect();
+    assert_eq!(bounding.len(), 4);
+    for capability in bounding {
+        assert!(UNIT.contains(&format!("#   {capability} ")), "{capability}");
+    }
+}
+
+#[test]
 fn agent_reads_the_timestamps_that_records_have() {
     let list = &agent()["logs"]["logs_collected"]["files"]["collect_list"];
     let format = list[0]["timestamp_format"].as_str().unwrap();
@@ -121,12 +163,7 @@ fn verify(unit: &str) -> Option<String> {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    let wanted = [
-        "sysinit.target",
-        "shutdown.target",
-        "network-pre.target",
-        "basic.target",
-    ];
+    let wanted = ["sysinit.target", "shutdown.target", "network-pre.target"];
     for target in wanted
         .into_iter()
         .chain(["local-fs.target", "sockets.target"])
@@ -136,6 +173,10 @@ fn verify(unit: &str) -> Option<String> {
             "[Unit]\nDescription=x\n",
         );
     }
+    write(
+        "usr/lib/systemd/system/basic.target",
+        "[Unit]\nDescription=x\nRequires=sysinit.target\nAfter=sysinit.target\n",
+    );
     for slice in ["system.slice", "-.slice"] {
         write(
             &format!("usr/lib/systemd/system/{slice}"),
@@ -154,9 +195,11 @@ fn verify(unit: &str) -> Option<String> {
         "etc/systemd/system/sysinit.target.d/wants.conf",
         "[Unit]\nWants=imds-analyzer.service\n",
     );
-    write("usr/bin/imds-analyzer", "#!/bin/sh\n");
-    let binary = root.path().join("usr/bin/imds-analyzer");
-    fs::set_permissions(binary, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for program in ["usr/bin/imds-analyzer", "bin/kill"] {
+        write(program, "#!/bin/sh\n");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(root.path().join(program), mode).unwrap();
+    }
     let output = Command::new("systemd-analyze")
         .arg(format!("--root={}", root.path().display()))
         .args([
@@ -196,6 +239,11 @@ fn systemd_s_verdict_tells_a_misspelt_setting_and_a_cycle() {
     for (good, bad, expected) in [
         ("RestrictRealtime=", "RestrictRealtim=", "Unknown key"),
         ("DefaultDependencies=no\n", "", "ordering cycle"),
+        (
+            "After=systemd-remount-fs.service",
+            "Wants=basic.target\nAfter=basic.target",
+            "ordering cycle",
+        ),
     ] {
         let unit = UNIT.replace(good, bad);
         assert_ne!(unit, UNIT);

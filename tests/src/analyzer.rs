@@ -12,6 +12,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use tempfile::NamedTempFile;
+
 use crate::{lines::Lines, netns::die_with_parent};
 
 /// How long the analyzer may take to be ready, or to stop. Under emulation the
@@ -49,6 +51,8 @@ pub struct Analyzer {
     stdout: Option<Lines>,
     stderr: Option<Lines>,
     output: Option<PathBuf>,
+    /// What it reads again on SIGHUP.
+    configuration: NamedTempFile,
     ready_after: Duration,
     backend: String,
     has_witness: bool,
@@ -71,8 +75,21 @@ impl Launch<'_> {
     ///
     /// If it ends first or takes too long, with what it said.
     pub fn start(&self, watch: impl Fn(&[u8]) + Send + 'static) -> Result<Analyzer> {
+        self.start_prepared(watch, |_| {})
+    }
+
+    /// As [`Launch::start`], of a command that `prepare` has seen last.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn start_prepared(
+        &self,
+        watch: impl Fn(&[u8]) + Send + 'static,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Analyzer> {
         let alone = self.backend.strip_suffix(ALONE);
-        let mut configuration = tempfile::NamedTempFile::new()?;
+        let mut configuration = NamedTempFile::new()?;
         if alone.is_some() {
             writeln!(configuration, "witness = false")?;
         }
@@ -104,6 +121,7 @@ impl Launch<'_> {
         unsafe {
             command.pre_exec(die_with_parent);
         }
+        prepare(&mut command);
         let began = Instant::now();
         let mut child = command
             .spawn()
@@ -115,6 +133,7 @@ impl Launch<'_> {
             stdout: Some(Lines::read(stdout, watch)),
             stderr: Some(Lines::read(stderr, |_| {})),
             output: self.output.map(Path::to_owned),
+            configuration,
             ready_after: Duration::ZERO,
             backend: String::new(),
             has_witness: false,
@@ -214,11 +233,54 @@ impl Analyzer {
         Ok(Paused(self))
     }
 
-    fn signal(&self, signal: libc::c_int) -> Result<()> {
+    /// Its configuration file.
+    pub fn configuration(&self) -> &Path {
+        self.configuration.path()
+    }
+
+    /// Waits until a line of its standard error has `text`.
+    ///
+    /// # Errors
+    ///
+    /// If none comes, with what it said.
+    pub fn await_word(&self, text: &str) -> Result<()> {
+        let came = self.stderr().wait(0, READY_WITHIN, |lines| {
+            let mut lines = lines.iter().map(|line| String::from_utf8_lossy(line));
+            lines.any(|line| line.contains(text))
+        });
+        ensure!(
+            came,
+            "the analyzer never said {text:?}:\n{}",
+            self.last_words()
+        );
+        Ok(())
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    ///
+    /// That of kill(2).
+    pub fn signal(&self, signal: libc::c_int) -> Result<()> {
         let pid = libc::pid_t::try_from(self.pid())?;
         // SAFETY: the child has not been waited for, so the number is still its own.
         let sent = unsafe { libc::kill(pid, signal) };
         ensure!(sent == 0, "kill: {}", io::Error::last_os_error());
+        Ok(())
+    }
+
+    /// Kills it, without a chance to write anything.
+    ///
+    /// # Errors
+    ///
+    /// If it ended by itself before.
+    pub fn kill(mut self) -> Result<()> {
+        self.signal(libc::SIGKILL)?;
+        let status = self.child.wait()?;
+        ensure!(
+            status.signal() == Some(libc::SIGKILL),
+            "it ended with {status}"
+        );
         Ok(())
     }
 
@@ -228,6 +290,25 @@ impl Analyzer {
     ///
     /// If it does not end in time, or not with 0.
     pub fn stop(mut self) -> Result<Finished> {
+        let output = self.output.take();
+        let mut finished = self.terminate()?;
+        if let Some(path) = output {
+            ensure!(
+                finished.records.is_empty(),
+                "wrote to standard output besides --output"
+            );
+            let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+            finished.records = Lines::read(file, |_| {}).finish();
+        }
+        Ok(finished)
+    }
+
+    /// As [`Analyzer::stop`], without a look at its output file.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn terminate(mut self) -> Result<Finished> {
         self.signal(libc::SIGTERM)?;
         ensure!(
             self.stderr().wait_for_end(READY_WITHIN),
@@ -244,18 +325,10 @@ impl Analyzer {
             status.signal(),
             tail(&stderr)
         );
-        let records = match &self.output {
-            None => stdout,
-            Some(path) => {
-                ensure!(
-                    stdout.is_empty(),
-                    "wrote to standard output besides --output"
-                );
-                let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
-                Lines::read(file, |_| {}).finish()
-            }
-        };
-        Ok(Finished { records, stderr })
+        Ok(Finished {
+            records: stdout,
+            stderr,
+        })
     }
 }
 

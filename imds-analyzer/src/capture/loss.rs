@@ -46,6 +46,14 @@ impl LossCounters {
         self.programs.push(program);
     }
 
+    /// Whether the counters can be read.
+    ///
+    /// # Errors
+    /// As [`LossCounters::grown`].
+    pub fn try_read(&self) -> Result<(), MapError> {
+        self.map.get(&(LossCause::ALL[0] as u32), 0).map(|_| ())
+    }
+
     /// The causes whose counters grew since the last call.
     ///
     /// # Errors

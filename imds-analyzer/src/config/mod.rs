@@ -35,6 +35,8 @@ pub struct Config {
     pub format: Format,
     /// Where the records go.
     pub output: Output,
+    /// When a log file ends and how much of old ones is kept.
+    pub log: Log,
     /// Capture only this network namespace: a path like `/run/netns/NAME`.
     #[serde(with = "value::empty_is_none")]
     pub netns: Option<PathBuf>,
@@ -125,6 +127,31 @@ impl Default for Limits {
             max_streams: 16_384,
             max_buffered_bytes: 4 << 20,
             idle_timeout_s: 120,
+        }
+    }
+}
+
+/// When a log file ends, and how much of old ones is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Log {
+    /// Size that a log file does not grow beyond, bytes; 0 for no such size.
+    #[serde(deserialize_with = "value::rotate_bytes")]
+    pub rotate_bytes: u32,
+    /// Age at which a log file is ended, seconds; 0 for no such age.
+    #[serde(deserialize_with = "value::rotate_after")]
+    pub rotate_after_s: u32,
+    /// What the log and what was rotated from it may take together, bytes.
+    #[serde(deserialize_with = "value::keep_bytes")]
+    pub keep_bytes: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            rotate_bytes: 16 << 20,
+            rotate_after_s: 86_400,
+            keep_bytes: 256 << 20,
         }
     }
 }

@@ -69,6 +69,10 @@ fn every_key_is_read() {
         heartbeat_interval_s = 5
         ring_buffer_bytes = 65536
         package_lookup = false
+        [log]
+        rotate_bytes = 70000
+        rotate_after_s = 0
+        keep_bytes = 1048576
         [enrich]
         command = ["/usr/local/bin/enrich", "-v"]
         timeout_ms = 50
@@ -104,6 +108,12 @@ fn every_key_is_read() {
         idle_timeout_s: 7,
     };
     assert_eq!(config.limits, limits);
+    let log = Log {
+        rotate_bytes: 70_000,
+        rotate_after_s: 0,
+        keep_bytes: 1 << 20,
+    };
+    assert_eq!(config.log, log);
     assert!(!config.package_lookup.get());
     let enrich = Enrich {
         command: vec!["/usr/local/bin/enrich".to_owned(), "-v".to_owned()],
@@ -203,7 +213,7 @@ fn number_out_of_range_is_named_with_the_range() {
 fn empty_output_is_told_what_to_name() {
     assert_eq!(
         refusal("output = ''\n"),
-        "a.toml:1:10: output: an empty name is no file: name one, or `-` for standard output"
+        "a.toml:1:10: output: an empty name is no file: name one, `-` for standard output, or `journal`"
     );
 }
 

@@ -15,6 +15,8 @@ pub enum Output {
     /// Standard output, `-`.
     #[default]
     Stdout,
+    /// systemd's journal.
+    Journal,
     /// Appended to this file.
     File(PathBuf),
 }
@@ -26,6 +28,7 @@ impl TryFrom<String> for Output {
         match text.as_str() {
             "" => Err(EmptyOutput),
             "-" => Ok(Self::Stdout),
+            "journal" => Ok(Self::Journal),
             _ => Ok(Self::File(text.into())),
         }
     }
@@ -33,7 +36,7 @@ impl TryFrom<String> for Output {
 
 /// No name of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an empty name is no file: name one, or `-` for standard output")]
+#[error("an empty name is no file: name one, `-` for standard output, or `journal`")]
 pub struct EmptyOutput;
 
 impl From<Output> for String {
@@ -54,6 +57,7 @@ impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdout => f.write_str("-"),
+            Self::Journal => f.write_str("journal"),
             Self::File(path) => write!(f, "{}", path.display()),
         }
     }
@@ -227,6 +231,43 @@ pub(super) fn buffered_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
 /// `limits.idle_timeout_s`
 pub(super) fn idle_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     bounded(deserializer, 1, 3_600, "seconds")
+}
+
+/// `log.rotate_bytes`
+pub(super) fn rotate_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    or_never(deserializer, 64 << 10, 1 << 30, "bytes")
+}
+
+/// `log.rotate_after_s`
+pub(super) fn rotate_after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    or_never(deserializer, 60, 31_536_000, "seconds")
+}
+
+/// `log.keep_bytes`
+pub(super) fn keep_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    const RANGE: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 40);
+    let Integer(value) = Integer::deserialize(deserializer)?;
+    u64::try_from(value)
+        .ok()
+        .filter(|value| RANGE.contains(value))
+        .ok_or_else(|| {
+            let (min, max) = (RANGE.start(), RANGE.end());
+            D::Error::custom(format!("{value} is out of range: {min} to {max} bytes"))
+        })
+}
+
+/// In range, or 0.
+fn or_never<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    min: u32,
+    max: u32,
+    unit: &str,
+) -> Result<u32, D::Error> {
+    match Integer::deserialize(deserializer)? {
+        Integer(0) => Ok(0),
+        Integer(value) => in_range(value, min, max, unit)
+            .map_err(|message| D::Error::custom(format!("{message}, or 0 for never"))),
+    }
 }
 
 /// `enrich.timeout_ms`

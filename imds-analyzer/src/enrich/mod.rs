@@ -26,6 +26,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     attribution::recent::{Recent, Weight},
+    capabilities::{Keep, keep_only},
     config,
     program::{RunError, Runner},
     record::Request,
@@ -149,7 +150,11 @@ impl Enricher {
             thread::Builder::new()
                 .name("enrich".to_owned())
                 .stack_size(STACK)
-                .spawn(move || answer_all(&asked, &command, time, &said))?;
+                .spawn(move || {
+                    // Nor has the program any: it is not ours.
+                    keep_only(Keep::NOTHING);
+                    answer_all(&asked, &command, time, &said);
+                })?;
         }
         Ok(Enrichment::new(asks, self.time, self.known_for))
     }

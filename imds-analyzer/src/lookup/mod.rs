@@ -36,6 +36,7 @@ use std::{
 };
 
 use crate::{
+    capabilities::{Keep, keep_only},
     enrich::{CallerKey, Enricher, Outcome},
     record::Event,
 };
@@ -105,7 +106,9 @@ impl Lookups {
         let (ask, asked) = mpsc::sync_channel::<Ask>(MAX_QUESTIONS);
         let answers = to_stage.clone();
         let worker = Worker::new(options.root);
-        spawn("lookup", move || worker.answer_all(&asked, &answers))?;
+        spawn("lookup", Keep::READ_OTHERS, move || {
+            worker.answer_all(&asked, &answers);
+        })?;
         let enrichment = match options.enricher {
             Some(enricher) => {
                 let answers = to_stage.clone();
@@ -126,7 +129,7 @@ impl Lookups {
             enrichment,
             Box::new(emit),
         );
-        let stage = spawn("records", move || run(stage, &heard))?;
+        let stage = spawn("records", Keep::NOTHING, move || run(stage, &heard))?;
         Ok(Self { to_stage, stage })
     }
 
@@ -148,12 +151,16 @@ impl Lookups {
 
 fn spawn(
     name: &'static str,
+    keep: Keep,
     work: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, SpawnError> {
     thread::Builder::new()
         .name(name.to_owned())
         .stack_size(STACK)
-        .spawn(work)
+        .spawn(move || {
+            keep_only(keep);
+            work();
+        })
         .map_err(|source| SpawnError { name, source })
 }
 

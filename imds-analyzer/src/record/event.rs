@@ -68,6 +68,22 @@ pub struct Started {
     pub kernel_release: Option<String>,
     /// Seconds between two heartbeats.
     pub heartbeat_interval_s: u32,
+    /// How the run before this one ended, as its log file tells; absent if there is
+    /// none, or if it does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_end: Option<PreviousEnd>,
+}
+
+/// How a log ended when it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreviousEnd {
+    /// With `analyzer_stopped`.
+    Stopped,
+    /// With another record: that run was killed, or the host went down.
+    Abrupt,
+    /// In the middle of a line, which was given its end and is no record.
+    Torn,
 }
 
 /// A backend that `auto` wanted and could not take.

@@ -247,6 +247,7 @@ pub(crate) fn full() -> Vec<Event> {
             }],
             kernel_release: Some("6.1.0-42-cloud-arm64".to_owned()),
             heartbeat_interval_s: 60,
+            previous_end: Some(PreviousEnd::Torn),
         }),
         Event::AnalyzerStopped(Stopped {
             reason: Some("SIGTERM".to_owned()),
@@ -274,6 +275,7 @@ pub(crate) fn bare() -> Vec<Event> {
             backends_not_taken: Vec::new(),
             kernel_release: None,
             heartbeat_interval_s: 1,
+            previous_end: None,
         }),
         Event::AnalyzerStopped(Stopped::default()),
         Event::CaptureLoss(Loss {

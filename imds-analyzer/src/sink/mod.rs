@@ -3,13 +3,17 @@
 //! * [`Renderer`] turns a [`Record`] into one line of JSON, text or the AWS
 //!   tool's format. Strings in a record were redacted and escaped before; no
 //!   format lets a control character through all the same.
-//! * [`LineOutput`] appends whole lines to a file, a pipe or a terminal.
+//! * [`LineOutput`] appends whole lines to a log file, which it rotates, to a pipe or a
+//!   terminal, or sends entries to systemd's journal.
 //! * [`Writer`] stands between: it numbers the records, holds them while the
 //!   output is blocked and says how many it had to drop.
 
+mod append;
 mod aws;
 mod escape;
+mod journal;
 mod json;
+mod log_file;
 mod output;
 mod queue;
 mod text;
@@ -36,17 +40,27 @@ enum Format {
     Json,
     Text { colour: bool },
     Aws { zone: TimeZone },
+    Journal,
 }
 
 impl Renderer {
     /// The format that was asked for; `auto` is text on a terminal and JSON
     /// elsewhere. Colour needs a terminal and no `NO_COLOR`. The AWS tool's
-    /// lines are in local time, by the time zone of the moment of this call.
+    /// lines are in local time, by the time zone of the moment of this call. The
+    /// journal has its own format.
     pub fn new(asked: config::Format, output: &LineOutput) -> Self {
         let text = || Format::Text {
             colour: colour(output.is_terminal()),
         };
         let format = match asked {
+            _ if output.is_journal() => {
+                if !matches!(asked, config::Format::Auto | config::Format::Text) {
+                    tracing::warn!("the journal gets fields and readable text; format is not used");
+                }
+                return Self {
+                    format: Format::Journal,
+                };
+            }
             config::Format::Auto if output.is_terminal() => text(),
             config::Format::Auto | config::Format::Json => Format::Json,
             config::Format::Text => text(),
@@ -57,12 +71,13 @@ impl Renderer {
         Self { format }
     }
 
-    /// One line, its newline included.
+    /// One line, its newline included; of the journal all lines of an entry.
     pub fn line(&self, record: &Record<'_>) -> String {
         let mut line = match &self.format {
             Format::Json => json::line(record),
             Format::Text { colour } => text::line(record, *colour),
             Format::Aws { zone } => aws::line(record, zone),
+            Format::Journal => return journal::entry(record),
         };
         line.push('\n');
         line

@@ -1,29 +1,18 @@
-//! Where lines go: standard output or a file that is appended to.
-//!
-//! A line is one `write(2)` on a file opened with `O_APPEND`, so that whoever
-//! else appends never lands inside a line. When the disk fills up in the
-//! middle of one, the rest is written once there is space; a file that ends in
-//! half a line (a crash) gets a newline before the first of ours.
+//! Where lines go: standard output, a log file, another file, or the journal.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Seek as _, Write as _};
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, open};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 
-use crate::config::Output;
-
-/// How long one wait for a full pipe takes that was set non-blocking by
-/// whoever shares it.
-const WAIT: Timespec = Timespec {
-    tv_sec: 1,
-    tv_nsec: 0,
-};
+use super::append::Appender;
+use super::journal::Journal;
+use super::log_file::{Directory, LogFile};
+use crate::config::{self, Output};
+use crate::record::PreviousEnd;
 
 /// Why an output could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +23,35 @@ pub enum OpenError {
          (or `-` for standard output)", .0.display()
     )]
     SymbolicLink(PathBuf),
+    /// The directory of a log is one.
+    #[error(
+        "{} is a symbolic link, and whoever can change it can send the log elsewhere: name the \
+         directory that it leads to", .0.display()
+    )]
+    LinkedDirectory(PathBuf),
+    /// Everybody can make and remove files where the log is to be.
+    #[error(
+        "everybody may write to {}, and so put another file in the log's place: name a directory \
+         of its own, or `chmod o-w` this one", .0.display()
+    )]
+    OpenDirectory(PathBuf),
+    /// The directory of a log is somebody else's.
+    #[error(
+        "{} belongs to user {owner}, who can put another file in the log's place: name a \
+         directory of its own, or `chown` this one", path.display()
+    )]
+    ForeignDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// User id of its owner.
+        owner: u32,
+    },
+    /// The log's file system, or the service's view of it, can't be written.
+    #[error(
+        "{} is on a file system that is read-only here: name another file, or under systemd add \
+         its directory to ReadWritePaths= (`systemctl edit imds-analyzer`)", .0.display()
+    )]
+    ReadOnly(PathBuf),
     /// It is a directory.
     #[error("{} is a directory: name a file in it", .0.display())]
     Directory(PathBuf),
@@ -43,6 +61,9 @@ pub enum OpenError {
     /// It is a disk or a socket.
     #[error("{} is neither a file, a FIFO nor a character device", .0.display())]
     Kind(PathBuf),
+    /// The journal is not there.
+    #[error("the journal's socket can't be reached: {0}; is systemd-journald running here?")]
+    NoJournal(io::Error),
     /// The system refused.
     #[error("cannot open {} for appending: {source}", path.display())]
     System {
@@ -56,14 +77,16 @@ pub enum OpenError {
 /// An open output.
 #[derive(Debug)]
 pub struct LineOutput {
-    file: File,
+    sink: Sink,
     name: String,
-    /// The last line stopped after this many bytes.
-    progress: usize,
-    /// Where the file ended then.
-    end: u64,
-    /// Something that is not ours ends without a newline.
-    torn: bool,
+}
+
+#[derive(Debug)]
+enum Sink {
+    /// Standard output, a FIFO, a device.
+    Stream(Appender),
+    Log(Box<LogFile>),
+    Journal(Journal),
 }
 
 impl LineOutput {
@@ -73,8 +96,9 @@ impl LineOutput {
     /// nor fails when the reader is restarted.
     ///
     /// # Errors
-    /// It is a symbolic link, a directory or not writable.
-    pub fn open(output: &Output) -> Result<Self, OpenError> {
+    /// It is a symbolic link, a directory or not writable, or a file in a
+    /// directory where others can replace it.
+    pub fn open(output: &Output, log: &config::Log) -> Result<Self, OpenError> {
         match output {
             Output::Stdout => {
                 let system = |source| OpenError::System {
@@ -82,127 +106,123 @@ impl LineOutput {
                     source,
                 };
                 let file = io::stdout().as_fd().try_clone_to_owned().map_err(system)?;
-                Ok(Self::from_file(file.into(), "standard output"))
+                Self::from_file(file.into(), "standard output").map_err(system)
             }
-            Output::File(path) => Self::open_file(path),
+            Output::Journal => Ok(Self {
+                sink: Sink::Journal(Journal::open().map_err(OpenError::NoJournal)?),
+                name: "the journal".to_owned(),
+            }),
+            Output::File(path) => Self::open_path(path, log),
         }
     }
 
-    fn open_file(path: &Path) -> Result<Self, OpenError> {
-        let flags = OFlags::RDWR
-            | OFlags::APPEND
-            | OFlags::CREATE
-            | OFlags::NOFOLLOW
-            | OFlags::NOCTTY
-            | OFlags::CLOEXEC;
+    fn open_path(path: &Path, log: &config::Log) -> Result<Self, OpenError> {
+        let Some(name) = path.file_name() else {
+            return Err(OpenError::Directory(path.to_owned()));
+        };
+        let directory = Directory::of(path)?;
+        if directory.has_none_or_file(name) {
+            let log = LogFile::open(directory, path, log)?;
+            return Ok(Self {
+                sink: Sink::Log(Box::new(log)),
+                name: path.display().to_string(),
+            });
+        }
+        let file = directory
+            .open(name, OFlags::empty())
+            .map_err(|errno| OpenError::of_errno(path, errno))?;
         let system = |source| OpenError::System {
             path: path.to_owned(),
             source,
         };
-        let fd = open(path, flags, Mode::from_raw_mode(0o640)).map_err(|errno| match errno {
-            Errno::LOOP => OpenError::SymbolicLink(path.to_owned()),
-            Errno::ISDIR => OpenError::Directory(path.to_owned()),
-            Errno::NOENT => OpenError::NoDirectory(path.to_owned()),
-            Errno::NXIO => OpenError::Kind(path.to_owned()),
-            errno => system(errno.into()),
-        })?;
-        let file = File::from(fd);
         let kind = file.metadata().map_err(system)?.file_type();
-        if !(kind.is_file() || kind.is_fifo() || kind.is_char_device()) {
+        if !(kind.is_fifo() || kind.is_char_device()) {
             return Err(OpenError::Kind(path.to_owned()));
         }
-        let torn = kind.is_file() && ends_torn(&file).map_err(system)?;
+        Self::from_file(file, &path.display().to_string()).map_err(system)
+    }
+
+    pub(super) fn from_file(file: File, name: &str) -> io::Result<Self> {
         Ok(Self {
-            torn,
-            ..Self::from_file(file, &path.display().to_string())
+            sink: Sink::Stream(Appender::new(file)?),
+            name: name.to_owned(),
         })
     }
 
-    pub(super) fn from_file(file: File, name: &str) -> Self {
-        Self {
-            file,
-            name: name.to_owned(),
-            progress: 0,
-            end: 0,
-            torn: false,
-        }
-    }
-
-    /// For messages: the path, or `standard output`.
+    /// For messages: the path, `standard output` or `the journal`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Whether somebody may be looking at it.
     pub fn is_terminal(&self) -> bool {
-        self.file.is_terminal()
+        matches!(&self.sink, Sink::Stream(stream) if stream.file().is_terminal())
     }
 
-    /// Appends one line, given with its newline.
+    /// Whether it takes entries of the journal instead of lines.
+    pub fn is_journal(&self) -> bool {
+        matches!(&self.sink, Sink::Journal(_))
+    }
+
+    /// How the run before this one ended, as its log file tells.
+    pub fn previous_end(&self) -> Option<PreviousEnd> {
+        match &self.sink {
+            Sink::Log(log) => log.previous_end(),
+            Sink::Stream(_) | Sink::Journal(_) => None,
+        }
+    }
+
+    /// When log files end from now on.
+    pub(super) fn set_limits(&mut self, limits: &config::Log) {
+        if let Sink::Log(log) = &mut self.sink {
+            log.set_limits(limits);
+        }
+    }
+
+    /// Looks whether the log file is still the one of its name, before lines are
+    /// written and when somebody says that it is not.
     ///
     /// # Errors
-    /// What `write(2)` says. The same line has to be given again then; it goes
-    /// on where it stopped.
+    /// It is gone, and another could not be opened.
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Log(log) => log.look(),
+            Sink::Stream(_) | Sink::Journal(_) => Ok(()),
+        }
+    }
+
+    /// Appends one line, given with its newline, or one entry of the journal.
+    ///
+    /// # Errors
+    /// What the system says. The same line has to be given again then; it goes on
+    /// where it stopped.
     pub(super) fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
-        self.mend()?;
-        while self.progress < line.len() {
-            match self.write(&line[self.progress..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.progress += written,
-                Err(error) => {
-                    self.end = self.file.stream_position().unwrap_or(0);
-                    return Err(error);
-                }
-            }
-        }
-        self.progress = 0;
-        Ok(())
-    }
-
-    /// Makes the output ready for what comes next: the rest of a line if its
-    /// beginning is still the end of the file, else a new line.
-    fn mend(&mut self) -> io::Result<()> {
-        if self.progress > 0 {
-            let now = self.file.metadata()?;
-            // Truncated by a log rotation, or somebody else appended.
-            if now.is_file() && now.len() != self.end {
-                self.torn = ends_torn(&self.file).unwrap_or(false);
-                self.progress = 0;
-            }
-        }
-        if self.torn {
-            self.write(b"\n")?;
-            self.torn = false;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match self.file.write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let mut wanted = [PollFd::new(&self.file, PollFlags::OUT)];
-                    match poll(&mut wanted, Some(&WAIT)) {
-                        Ok(0) => return Err(error),
-                        Ok(_) | Err(Errno::INTR) => {}
-                        Err(errno) => return Err(errno.into()),
-                    }
-                }
-                result => return result,
-            }
+        match &mut self.sink {
+            Sink::Stream(stream) => stream.write_line(line),
+            Sink::Log(log) => log.write_line(line),
+            Sink::Journal(journal) => journal.send(line),
         }
     }
 }
 
-/// Whether the file is not empty and its last byte is not a newline.
-fn ends_torn(file: &File) -> io::Result<bool> {
-    let Some(last) = file.metadata()?.len().checked_sub(1) else {
-        return Ok(false);
-    };
-    let mut byte = [0];
-    let read = file.read_at(&mut byte, last)?;
-    Ok(read == 1 && byte != *b"\n")
+impl OpenError {
+    /// What `open(2)` of a log says, in words that help.
+    pub(super) fn of_errno(path: &Path, errno: rustix::io::Errno) -> Self {
+        use rustix::io::Errno;
+
+        let path = path.to_owned();
+        match errno {
+            Errno::LOOP => Self::SymbolicLink(path),
+            Errno::ISDIR => Self::Directory(path),
+            Errno::NOENT => Self::NoDirectory(path),
+            Errno::NXIO => Self::Kind(path),
+            Errno::ROFS => Self::ReadOnly(path),
+            errno => Self::System {
+                path,
+                source: errno.into(),
+            },
+        }
+    }
 }
 
 #[cfg(test)]

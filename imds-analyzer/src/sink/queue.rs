@@ -67,6 +67,11 @@ impl Queue {
         self.push_line(boottime_ns, &event);
     }
 
+    /// Where records come from, from now on.
+    pub(super) fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
+    }
+
     /// Takes every line, and behind them what was dropped since.
     pub(super) fn take(&mut self) -> VecDeque<String> {
         self.push_loss();

@@ -257,7 +257,8 @@ fn text_of_the_other_events() {
         lines,
         [
             "started  imds-analyzer 0.1.0, kprobe backend, kernel 6.1.0-42-cloud-arm64, \
-             heartbeat every 60 s; not fentry: attach: errno 524\n",
+             heartbeat every 60 s; not fentry: attach: errno 524; \
+             the run before ended in half a line\n",
             "stopped  SIGTERM: 12 v1, 30 v2, 1 unknown, 7 lost, 5 suppressed\n",
             "LOST     3 × ring_full (7 since the start)\n",
             "alive    12 v1, 30 v2, 1 unknown, 7 lost, 5 suppressed\n",

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use super::escape::push_plain;
 use crate::clock;
 use crate::record::{
-    Counters, Event, ImdsVersion, Loss, Process, Record, Request, Session, SessionKind, Started,
+    Counters, Event, ImdsVersion, Loss, PreviousEnd, Process, Record, Request, Session,
+    SessionKind, Started,
 };
 
 /// Where a call to IMDS goes unless the line says otherwise.
@@ -191,6 +192,11 @@ fn push_started(line: &mut String, started: &Started) {
     let _ = write!(text, ", heartbeat every {} s", started.heartbeat_interval_s);
     for not_taken in &started.backends_not_taken {
         let _ = write!(text, "; not {}: {}", not_taken.backend, not_taken.reason);
+    }
+    match started.previous_end {
+        Some(PreviousEnd::Abrupt) => text.push_str("; the run before did not end in order"),
+        Some(PreviousEnd::Torn) => text.push_str("; the run before ended in half a line"),
+        Some(PreviousEnd::Stopped) | None => {}
     }
     push_plain(line, &text);
 }

@@ -7,8 +7,9 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -16,7 +17,9 @@ use tracing::{info, warn};
 
 use super::queue::Queue;
 use super::{LineOutput, Renderer};
-use crate::clock::Clock;
+use crate::capabilities::{Keep, keep_only};
+use crate::clock::{self, Clock};
+use crate::config;
 use crate::record::{Event, Origin};
 
 /// How much is held while the output is blocked, bytes.
@@ -72,12 +75,27 @@ struct Shared {
     /// Whether the reader of the output is gone.
     closed: watch::Sender<bool>,
     output: String,
+    /// Boot-time clock when the write that is not done began, nanoseconds; 0 if there
+    /// is none.
+    writing_since_ns: AtomicU64,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct State {
     queue: Queue,
     /// Set when no more events come.
     finish: Option<oneshot::Sender<Result<(), SinkError>>>,
+    /// Somebody says that the log was renamed.
+    look: bool,
+    /// When log files end from now on.
+    limits: Option<config::Log>,
+}
+
+/// What the thread is woken for.
+struct Work {
+    lines: VecDeque<String>,
+    limits: Option<config::Log>,
+    finish: bool,
 }
 
 impl Writer {
@@ -100,19 +118,31 @@ impl Writer {
             state: Mutex::new(State {
                 queue,
                 finish: None,
+                look: false,
+                limits: None,
             }),
             wake: Condvar::new(),
             closed: watch::Sender::new(false),
             output: output.name().to_owned(),
+            writing_since_ns: AtomicU64::new(0),
+            thread: Mutex::new(None),
         });
         let handle = WriterHandle {
             shared: Arc::clone(&shared),
         };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("writer".to_owned())
             .stack_size(STACK)
-            .spawn(move || write_all(&shared, output))
+            .spawn(move || {
+                keep_only(Keep::NOTHING);
+                write_all(&shared, output);
+            })
             .map_err(SinkError::Spawn)?;
+        *handle
+            .shared
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(handle)
     }
 }
@@ -136,6 +166,37 @@ impl WriterHandle {
             .subscribe()
             .wait_for(|closed| *closed)
             .await;
+    }
+
+    /// Where records come from, from the next one on.
+    pub fn set_origin(&self, origin: Origin) {
+        self.shared.lock().queue.set_origin(origin);
+    }
+
+    /// Opens the log again if another program has renamed it, and ends its files by
+    /// these limits from now on.
+    pub fn reopen(&self, limits: &config::Log) {
+        let mut state = self.shared.lock();
+        state.look = true;
+        state.limits = Some(limits.clone());
+        self.shared.wake.notify_one();
+    }
+
+    /// How long the writer has been in one write; for ever if its thread is gone. An
+    /// output that refuses, as a full disk does, blocks nothing.
+    pub fn stuck_for(&self) -> Duration {
+        let thread = self
+            .shared
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            return Duration::MAX;
+        }
+        match self.shared.writing_since_ns.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_nanos(clock::boottime_ns().saturating_sub(since)),
+        }
     }
 
     /// Events dropped because the output was blocked.
@@ -172,16 +233,30 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for lines or the end.
-    fn wait(&self) -> VecDeque<String> {
+    /// Waits for lines, the end, or word about the log file.
+    fn wait(&self) -> Work {
         let state = self.lock();
         let mut state = self
             .wake
             .wait_while(state, |state| {
-                state.queue.is_empty() && state.finish.is_none()
+                state.queue.is_empty() && state.finish.is_none() && !state.look
             })
             .unwrap_or_else(PoisonError::into_inner);
-        state.queue.take()
+        state.look = false;
+        Work {
+            lines: state.queue.take(),
+            limits: state.limits.take(),
+            finish: state.finish.is_some(),
+        }
+    }
+
+    /// Does something with the output that may block.
+    fn timed<T>(&self, write: impl FnOnce() -> T) -> T {
+        let now = clock::boottime_ns();
+        self.writing_since_ns.store(now, Ordering::Relaxed);
+        let result = write();
+        self.writing_since_ns.store(0, Ordering::Relaxed);
+        result
     }
 
     /// Waits until it is time to try again; events that come do not shorten
@@ -204,12 +279,30 @@ impl Shared {
 fn write_all(shared: &Shared, mut output: LineOutput) {
     let mut blocked = false;
     loop {
-        let mut lines = shared.wait();
-        if lines.is_empty() {
-            return shared.end(Ok(()));
+        let Work {
+            mut lines,
+            limits,
+            finish,
+        } = shared.wait();
+        if let Some(limits) = limits {
+            shared.timed(|| output.set_limits(&limits));
         }
+        if lines.is_empty() {
+            if finish {
+                return shared.end(Ok(()));
+            }
+            // What fails here fails again when there is something to write.
+            let _ = shared.timed(|| output.look());
+        }
+        let mut looked = false;
         while let Some(line) = lines.front() {
-            match output.write_line(line.as_bytes()) {
+            let written = shared.timed(|| {
+                if !std::mem::replace(&mut looked, true) {
+                    output.look()?;
+                }
+                output.write_line(line.as_bytes())
+            });
+            match written {
                 Ok(()) => {
                     shared.lock().queue.written(line);
                     lines.pop_front();
@@ -238,6 +331,7 @@ fn write_all(shared: &Shared, mut output: LineOutput) {
                         );
                     }
                     shared.wait_to_retry();
+                    looked = false;
                 }
             }
         }

@@ -17,16 +17,20 @@ mod features;
 mod framing;
 mod kernel_types;
 mod lifecycle;
+mod log_file;
 mod losses;
 mod names;
 mod outcomes;
 mod overload;
 mod owners;
+mod private_mounts;
+mod queries;
 mod real_clients;
 mod rings;
 mod schema;
 mod secrets;
 mod sends;
+mod service;
 pub mod session;
 mod spelling;
 
@@ -114,6 +118,8 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(losses::cases());
         cases.extend(overload::cases());
         cases.extend(lifecycle::cases());
+        cases.extend(log_file::cases());
+        cases.extend(service::cases());
         cases.extend(destinations::cases());
         cases.extend(kernel_types::cases());
         cases.extend(names::cases());
@@ -125,6 +131,10 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(real_clients::cases(group));
         cases.extend(secrets::cases());
         cases.extend(names::cases_with_clients());
+        cases.extend(log_file::cases_with_clients());
+    }
+    if matches!(group, Group::All) {
+        cases.extend(queries::cases());
     }
     cases.extend([
         Entry {

@@ -1,4 +1,4 @@
-//! `systemd-analyze verify` on the units that are shipped.
+//! `systemd-analyze verify` and `security` on the units that are shipped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,11 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::line;
+use crate::progress::note;
 use crate::workspace;
+
+/// The most that a unit may be exposed, of 10, as `systemd-analyze security` has it.
+const EXPOSURE: f64 = 2.0;
 
 /// The program that the units start, wherever a package puts it.
 const PROGRAM: &str = "imds-analyzer";
@@ -50,8 +54,43 @@ pub(super) fn verify(analyzer: &Path) -> Result<()> {
         if !output.status.success() || !ours.is_empty() {
             bail!("{} is not right: {}", unit.display(), said.trim());
         }
+        let name = name.to_string_lossy();
+        note(format_args!(
+            "systemd-analyze verify   {name}: nothing to complain about"
+        ));
+        let exposure = exposure(&copy)?;
+        note(format_args!(
+            "systemd-analyze security {name}: {exposure:.1} (at most {EXPOSURE:.1})"
+        ));
+        if exposure > EXPOSURE {
+            bail!("{} is exposed more than it may be", unit.display());
+        }
     }
     Ok(())
+}
+
+/// How much a unit is exposed, from 0 to 10.
+fn exposure(unit: &Path) -> Result<f64> {
+    let mut command = Command::new("systemd-analyze");
+    command
+        .args(["--no-pager", "security", "--offline=true"])
+        .arg(unit)
+        .env("LC_ALL", "C");
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start `{}`", line(&command)))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    overall(&said).with_context(|| {
+        let why = String::from_utf8_lossy(&output.stderr);
+        format!("`{}` gives no figure: {}", line(&command), why.trim())
+    })
+}
+
+/// Reads `→ Overall exposure level for NAME: 2.0 OK`.
+fn overall(said: &str) -> Option<f64> {
+    let (_, rest) = said.split_once("Overall exposure level for ")?;
+    let (_, rest) = rest.split_once(": ")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// The unit with `analyzer` wherever an `Exec…=` starts the installed program.
@@ -81,6 +120,23 @@ fn exec_of(line: &str, analyzer: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figure_is_read_from_the_last_line() {
+        let said = "✓ UMask=  fine\n\n→ Overall exposure level for a.service: 2.2 OK 🙂\n";
+        assert_eq!(overall(said), Some(2.2));
+        assert_eq!(overall("Failed to load a.service\n"), None);
+    }
+
+    #[test]
+    fn shipped_unit_is_exposed_less_than_one_without_hardening() {
+        let shipped = workspace::root().join("systemd/imds-analyzer.service");
+        let dir = tempfile::tempdir().unwrap();
+        let bare = dir.path().join("bare.service");
+        fs::write(&bare, "[Service]\nExecStart=/usr/bin/true\n").unwrap();
+        assert!(exposure(&shipped).unwrap() <= EXPOSURE);
+        assert!(exposure(&bare).unwrap() > 9.0);
+    }
 
     #[test]
     fn only_our_program_is_replaced() {

@@ -28,6 +28,7 @@ const PACKAGES: &[&str] = &[
     "crun",
     "curl",
     "default-jre-headless",
+    "logrotate",
     "nodejs",
     "perl",
     "python3",

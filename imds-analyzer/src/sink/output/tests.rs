@@ -1,16 +1,15 @@
-//! Tests of files, FIFOs and full disks as outputs.
+//! Tests of what may be an output.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 
-use rustix::fs::{CWD, FileType, mknodat};
 use tempfile::TempDir;
 
 use super::*;
 
 fn open_path(path: &Path) -> Result<LineOutput, OpenError> {
-    LineOutput::open(&Output::File(path.to_owned()))
+    LineOutput::open(&Output::File(path.to_owned()), &config::Log::default())
 }
 
 /// A directory, and a file in it with this text.
@@ -21,13 +20,6 @@ fn file(text: &str) -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-/// An output that stopped after `progress` bytes, when the file ended at `end`.
-fn stopped(path: &Path, progress: usize, end: u64) -> LineOutput {
-    let mut output = open_path(path).unwrap();
-    (output.progress, output.end, output.torn) = (progress, end, false);
-    output
-}
-
 #[test]
 fn file_is_created_for_its_owner_and_group_only() {
     let directory = tempfile::tempdir().unwrap();
@@ -36,76 +28,6 @@ fn file_is_created_for_its_owner_and_group_only() {
     let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode & !0o640, 0, "{mode:o}");
     assert_eq!(fs::read(&path).unwrap(), b"{}\n");
-}
-
-#[test]
-fn file_is_appended_to() {
-    let (_directory, path) = file("{\"a\":1}\n");
-    open_path(&path).unwrap().write_line(b"{}\n").unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{}\n");
-}
-
-#[test]
-fn half_a_line_left_by_a_crash_is_ended_first() {
-    let (_directory, path) = file("{\"a\":1}\n{\"b\"");
-    let mut output = open_path(&path).unwrap();
-    output.write_line(b"{}\n").unwrap();
-    output.write_line(b"{}\n").unwrap();
-    assert_eq!(
-        fs::read_to_string(&path).unwrap(),
-        "{\"a\":1}\n{\"b\"\n{}\n{}\n"
-    );
-}
-
-#[test]
-fn rest_of_a_line_follows_once_there_is_space() {
-    let (_directory, path) = file("{}\n{\"b");
-    stopped(&path, 3, 6).write_line(b"{\"b\":1}\n").unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "{}\n{\"b\":1}\n");
-}
-
-#[test]
-fn line_is_repeated_whole_if_somebody_appended_meanwhile() {
-    let (_directory, path) = file("{\"bother");
-    stopped(&path, 3, 3).write_line(b"{\"b\":1}\n").unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"bother\n{\"b\":1}\n");
-}
-
-#[test]
-fn line_is_repeated_whole_if_the_file_was_truncated_meanwhile() {
-    let (_directory, path) = file("");
-    stopped(&path, 3, 600).write_line(b"{\"b\":1}\n").unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"b\":1}\n");
-}
-
-#[test]
-fn full_disk_is_an_error_and_the_line_is_kept_for_later() {
-    let mut output = open_path(Path::new("/dev/full")).unwrap();
-    for _ in 0..2 {
-        let error = output.write_line(b"{}\n").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    }
-}
-
-#[test]
-fn full_pipe_set_non_blocking_takes_the_rest_of_a_line_later() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("fifo");
-    mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
-    let mut output = open_path(&path).unwrap();
-    let flags = rustix::fs::fcntl_getfl(&output.file).unwrap();
-    rustix::fs::fcntl_setfl(&output.file, flags | OFlags::NONBLOCK).unwrap();
-    // More than any pipe holds by default, so it takes several writes.
-    let line = [vec![b'x'; 1 << 20], b"\n".to_vec()].concat();
-    let expected = line.clone();
-    let writer = std::thread::spawn(move || while output.write_line(&line).is_err() {});
-    let mut received = vec![0; expected.len()];
-    io::Read::read_exact(&mut File::open(&path).unwrap(), &mut received).unwrap();
-    writer.join().unwrap();
-    assert!(
-        received == expected,
-        "the line did not arrive as it was sent"
-    );
 }
 
 #[test]
@@ -149,4 +71,32 @@ fn socket_is_refused() {
 fn file_is_no_terminal() {
     let (_directory, path) = file("");
     assert!(!open_path(&path).unwrap().is_terminal());
+}
+
+#[test]
+fn log_in_a_directory_that_everybody_may_write_to_is_not_even_made() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let error = open_path(&directory.path().join("log")).unwrap_err();
+    assert!(matches!(error, OpenError::OpenDirectory(_)), "{error}");
+    assert!(error.to_string().contains("chmod o-w"), "{error}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn read_only_file_system_is_told_with_what_to_do_under_systemd() {
+    let error = OpenError::of_errno(Path::new("/mnt/log"), rustix::io::Errno::ROFS).to_string();
+    assert!(
+        error.starts_with("/mnt/log is on a file system that is read-only"),
+        "{error}"
+    );
+    assert!(error.contains("ReadWritePaths="), "{error}");
+}
+
+#[test]
+fn device_needs_no_directory_of_its_own() {
+    open_path(Path::new("/dev/null"))
+        .unwrap()
+        .write_line(b"{}\n")
+        .unwrap();
 }

@@ -11,7 +11,7 @@ use rustix::io::{Errno, write};
 use serde_json::Value;
 
 use super::*;
-use crate::config::{Format, Output};
+use crate::config::{self, Format, Output};
 use crate::record::{Counters, Heartbeat, Loss, OUTPUT_BLOCKED, Stopped};
 use crate::sink::fixture;
 
@@ -26,7 +26,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn writer(path: &Path, held_bytes: usize) -> WriterHandle {
-    let output = LineOutput::open(&Output::File(path.to_owned())).unwrap();
+    let output = LineOutput::open(&Output::File(path.to_owned()), &config::Log::default()).unwrap();
     let renderer = Renderer::new(Format::Json, &output);
     let clock = Arc::new(Clock::new());
     let queue = Queue::new(renderer, fixture::origin(), clock, held_bytes);
@@ -212,7 +212,8 @@ fn records_that_a_full_disk_refuses_to_the_end_are_an_error() {
 #[test]
 fn reader_that_went_away_ends_the_run_without_failure() {
     let (reader, stdout) = io::pipe().unwrap();
-    let output = LineOutput::from_file(File::from(OwnedFd::from(stdout)), "standard output");
+    let output =
+        LineOutput::from_file(File::from(OwnedFd::from(stdout)), "standard output").unwrap();
     let renderer = Renderer::new(Format::Json, &output);
     let writer =
         Writer::spawn(output, renderer, fixture::origin(), Arc::new(Clock::new())).unwrap();
@@ -225,4 +226,74 @@ fn reader_that_went_away_ends_the_run_without_failure() {
         writer.closed().await;
         writer.finish().await.unwrap();
     });
+}
+
+#[test]
+fn writer_that_waits_or_is_refused_is_not_stuck() {
+    let directory = tempfile::tempdir().unwrap();
+    let idle = writer(&directory.path().join("log"), HELD_BYTES);
+    assert_eq!(idle.stuck_for(), Duration::ZERO);
+    runtime().block_on(idle.finish()).unwrap();
+}
+
+#[test]
+fn writer_in_a_write_that_does_not_end_is_stuck_until_it_does() {
+    let (_directory, path, filler) = full_fifo();
+    let writer = writer(&path, BOUND);
+    writer.send(1, loss(1));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while writer.stuck_for() < Duration::from_millis(1) {
+        assert!(Instant::now() < deadline, "the write is not seen");
+        thread::yield_now();
+    }
+    let mut rest = vec![0; 1 << 20];
+    while writer.stuck_for() > Duration::ZERO {
+        assert!(
+            Instant::now() < deadline,
+            "the end of the write is not seen"
+        );
+        let _ = rustix::io::read(&filler, &mut rest);
+    }
+    runtime().block_on(writer.finish()).unwrap();
+}
+
+#[test]
+fn writer_whose_thread_is_gone_is_stuck_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = writer(&directory.path().join("log"), HELD_BYTES);
+    runtime().block_on(writer.clone().finish()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while writer.stuck_for() != Duration::MAX {
+        assert!(Instant::now() < deadline, "the thread is never gone");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn records_have_the_origin_that_was_known_when_they_came() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let writer = writer(&path, HELD_BYTES);
+    writer.send(1, loss(1));
+    writer.set_origin(Origin::default());
+    writer.send(2, loss(2));
+    runtime().block_on(writer.finish()).unwrap();
+    let records = records(&fs::read_to_string(path).unwrap());
+    assert_eq!(records[0]["host"]["name"], "ip-10-0-0-1");
+    assert_eq!(records[1].get("host"), None);
+}
+
+#[test]
+fn renamed_log_is_opened_again_without_a_record_to_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let writer = writer(&path, HELD_BYTES);
+    fs::rename(&path, directory.path().join("log.1")).unwrap();
+    writer.reopen(&config::Log::default());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !path.exists() {
+        assert!(Instant::now() < deadline, "it is not made again");
+        thread::yield_now();
+    }
+    runtime().block_on(writer.finish()).unwrap();
 }

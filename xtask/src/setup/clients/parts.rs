@@ -34,6 +34,12 @@ const PARTS: &[Part] = &[
         make: python,
     },
     Part {
+        name: "duckdb",
+        purpose: "runs the documented queries on records",
+        inputs: &["duckdb/requirements.txt"],
+        make: duckdb,
+    },
+    Part {
         name: "node",
         purpose: "the AWS SDK for JavaScript",
         inputs: &["node/package.json", "node/package-lock.json", "node/.npmrc"],
@@ -129,6 +135,20 @@ fn python(inputs: &Path, dir: &Path) -> Result<()> {
         .args(["--implementation", "py", "--abi", "none"])
         .args(["--no-deps", "--require-hashes", "--requirement"])
         .arg(inputs.join("python/requirements.txt"))
+        .arg("--target")
+        .arg(dir)
+        .run()
+}
+
+/// For this machine's Python alone: no VM has it.
+fn duckdb(inputs: &Path, dir: &Path) -> Result<()> {
+    program("python3")?
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(["--disable-pip-version-check", "--no-input"])
+        .args(["--root-user-action", "ignore"])
+        .args(["--only-binary", ":all:", "--no-deps"])
+        .args(["--require-hashes", "--requirement"])
+        .arg(inputs.join("duckdb/requirements.txt"))
         .arg("--target")
         .arg(dir)
         .run()

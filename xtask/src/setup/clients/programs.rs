@@ -39,6 +39,7 @@ const CLIENTS: &[Client] = &[
     from_anywhere("javac", "default-jdk-headless", "compiles the Java clients"),
     client("bwrap", "bubblewrap", "makes test containers"),
     client("crun", "crun", "makes test containers"),
+    client("logrotate", "logrotate", "rotates the log in a test"),
     // The VM image with all of them is made of Debian's packages.
     client(
         "debootstrap",
