@@ -154,7 +154,11 @@ impl Daemon {
                 heartbeat_interval_s: config.heartbeat_interval_s.get(),
             }),
         );
-        announce(backend, witness_refused.is_none());
+        announce(
+            backend,
+            witness_refused.is_none(),
+            responses_refused.is_none(),
+        );
         let mut pipeline =
             Pipeline::new(limits(&config.limits), Attributor::new("/", clock), backend)
                 .watching(config.destinations.clone());
@@ -309,14 +313,19 @@ async fn boottime_reaches(deadline_ns: Option<u64>) {
 }
 
 /// Says that capturing has begun: to whoever waits on stderr, and to systemd.
-fn announce(backend: Backend, witness: bool) {
+fn announce(backend: Backend, witness: bool, responses: bool) {
     let witness = match (backend, witness) {
         (Backend::Cgroup, _) => "",
         (_, true) => ", with a witness on the wire",
         (_, false) => ", without a witness on the wire",
     };
-    eprintln!("imds-analyzer: ready, backend {backend}{witness}");
-    let status = format!("Capturing with {backend}{witness}");
+    let responses = if responses {
+        ""
+    } else {
+        ", responses not seen"
+    };
+    eprintln!("imds-analyzer: ready, backend {backend}{witness}{responses}");
+    let status = format!("Capturing with {backend}{witness}{responses}");
     let states = [
         sd_notify::NotifyState::Ready,
         sd_notify::NotifyState::Status(&status),
