@@ -163,6 +163,7 @@ mod tests {
             id: Some(RequestId {
                 case: "curl".into(),
                 number: 1,
+                status: Some(200),
             }),
         }
     }
