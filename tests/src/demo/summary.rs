@@ -163,7 +163,6 @@ mod tests {
             id: Some(RequestId {
                 case: "curl".into(),
                 number: 1,
-                status: Some(200),
             }),
         }
     }
