@@ -164,6 +164,7 @@ mod tests {
                 case: "curl".into(),
                 number: 1,
             }),
+            status: Some(200),
         }
     }
 
