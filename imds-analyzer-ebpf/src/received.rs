@@ -219,8 +219,11 @@ fn read_block(context: &SkBuffContext, stream: &mut Stream, payload: u32, offset
         stream.responses.state.set(UNSYNCED);
         return;
     }
+    // The verifier of 5.10 loses the bound of a length that it saw put aside, so the
+    // compiler must not rely on it either and drop the other one.
+    let last = core::hint::black_box(len);
     for at in 0..BLOCK {
-        if at as u32 > len {
+        if at as u32 > last {
             break;
         }
         // SAFETY: `at` is within the block. Volatile, so that it stays one load.

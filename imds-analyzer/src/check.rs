@@ -127,12 +127,19 @@ fn options(backend: Option<Backend>, config: &Config) -> Options {
 /// Attaches a backend for a moment, watching nothing.
 fn probe(backend: Backend, options: &Options) -> Result<String, String> {
     match backend::start(options) {
-        Ok(capture) => Ok(match (backend, capture.witness_refused) {
-            (Backend::Cgroup, _) => "attaches to the cgroup2 root".to_owned(),
-            (_, None) => "attaches to tcp_sendmsg, with a witness on the wire".to_owned(),
-            (_, Some(reason)) => {
-                format!("attaches to tcp_sendmsg, without a witness on the wire: {reason}")
+        Ok(capture) => Ok({
+            let mut text = match (backend, &capture.witness_refused) {
+                (Backend::Cgroup, _) => "attaches to the cgroup2 root".to_owned(),
+                (_, None) => "attaches to tcp_sendmsg, with a witness on the wire".to_owned(),
+                (_, Some(reason)) => {
+                    format!("attaches to tcp_sendmsg, without a witness on the wire: {reason}")
+                }
+            };
+            if let (None, Some(reason)) = (capture.witness_refused, capture.responses_refused) {
+                text.push_str("; responses are not seen: ");
+                text.push_str(&reason);
             }
+            text
         }),
         Err(backend::CaptureError::Refused(refusal)) => Err(refusal.reason),
         Err(error) => Err(error.to_string()),

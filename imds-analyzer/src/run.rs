@@ -172,7 +172,11 @@ impl Daemon {
                 previous_end,
             }),
         );
-        let status = announce(backend, witness_refused.is_none());
+        let status = announce(
+            backend,
+            witness_refused.is_none(),
+            responses_refused.is_none(),
+        );
         let mut pipeline =
             Pipeline::new(limits(&config.limits), Attributor::new("/", clock), backend)
                 .watching(config.destinations.clone());
@@ -365,14 +369,19 @@ async fn boottime_reaches(deadline_ns: Option<u64>) {
 
 /// Says that capturing has begun: to whoever waits on stderr, and to systemd, whose
 /// words for it are returned.
-fn announce(backend: Backend, witness: bool) -> String {
+fn announce(backend: Backend, witness: bool, responses: bool) -> String {
     let witness = match (backend, witness) {
         (Backend::Cgroup, _) => "",
         (_, true) => ", with a witness on the wire",
         (_, false) => ", without a witness on the wire",
     };
-    eprintln!("imds-analyzer: ready, backend {backend}{witness}");
-    let status = format!("Capturing with {backend}{witness}");
+    let responses = if responses {
+        ""
+    } else {
+        ", responses not seen"
+    };
+    eprintln!("imds-analyzer: ready, backend {backend}{witness}{responses}");
+    let status = format!("Capturing with {backend}{witness}{responses}");
     systemd::ready(&status);
     status
 }

@@ -165,6 +165,11 @@ impl Analyzer {
             .with_context(|| format!("the line with `ready` names no backend: {line}"))?
             .to_owned();
         self.has_witness = line.contains("with a witness");
+        ensure!(
+            !line.contains("responses not seen"),
+            "the kernel refuses the program that sees responses: {}",
+            self.last_words()
+        );
         Ok(())
     }
 

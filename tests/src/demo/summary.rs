@@ -195,6 +195,7 @@ mod tests {
                 case: "curl".into(),
                 number: 1,
             }),
+            status: Some(200),
         }
     }
 
