@@ -190,7 +190,6 @@ mod tests {
             had_token,
             empty_token: false,
             head_bytes: 10,
-            status: None,
             id: Some(RequestId {
                 case: "curl".into(),
                 number: 1,
