@@ -23,6 +23,7 @@ pub mod pipeline;
 mod program;
 pub mod record;
 pub mod redact;
+pub mod report;
 pub mod run;
 pub mod service;
 pub mod sink;

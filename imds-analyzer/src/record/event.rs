@@ -32,6 +32,15 @@ impl Event {
     /// Name of [`Event::ImdsRequest`].
     pub const REQUEST: &'static str = "imds_request";
 
+    /// Every name that [`Event::name`] gives.
+    pub const NAMES: [&'static str; 5] = [
+        Self::REQUEST,
+        "analyzer_started",
+        "analyzer_stopped",
+        "capture_loss",
+        "heartbeat",
+    ];
+
     /// The `event` field.
     pub fn name(&self) -> &'static str {
         match self {
