@@ -5,6 +5,7 @@
 //! [`redact`] → [`record`] → [`sink`].
 
 pub mod attribution;
+pub mod blind;
 pub mod capture;
 pub mod cause;
 pub mod check;

@@ -10,6 +10,7 @@ use tokio::{
 
 use crate::{
     attribution::Attributor,
+    blind,
     capture::{
         Event,
         backend::{self, Backend, Capture},
@@ -60,6 +61,7 @@ struct Daemon {
     lookups: Lookups,
     writer: sink::WriterHandle,
     heartbeat_interval_s: u32,
+    blind_spots: blind::Watch,
     terminate: Signal,
     interrupt: Signal,
     losses_read: Instant,
@@ -134,6 +136,7 @@ impl Daemon {
                 "no witness on the wire: sendfile before 6.5 and MPTCP are not seen"
             );
         }
+        let blind_spots = blind::Watch::new(Path::new("/"), netns);
         lookups.send(
             clock::boottime_ns(),
             record::Event::AnalyzerStarted(record::Started {
@@ -148,6 +151,8 @@ impl Daemon {
                     .collect(),
                 kernel_release: host::kernel_release(Path::new("/")),
                 heartbeat_interval_s: config.heartbeat_interval_s.get(),
+                netns,
+                blind_spots: blind_spots.known(),
             }),
         );
         announce(backend, witness_refused.is_none());
@@ -161,6 +166,7 @@ impl Daemon {
             lookups,
             writer,
             heartbeat_interval_s: config.heartbeat_interval_s.get(),
+            blind_spots,
             terminate,
             interrupt,
             losses_read: Instant::now(),
@@ -203,6 +209,7 @@ impl Daemon {
         self.report_losses();
         let heartbeat = record::Heartbeat {
             heartbeat_interval_s: self.heartbeat_interval_s,
+            blind_spots: self.blind_spots.changed(),
             counters: self.pipeline.counters(),
         };
         let event = record::Event::Heartbeat(heartbeat);

@@ -77,6 +77,20 @@ pub struct Started {
     pub kernel_release: Option<String>,
     /// Seconds between two heartbeats.
     pub heartbeat_interval_s: u32,
+    /// Inode of the only network namespace that is watched, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub netns: Option<u32>,
+    /// What can't be seen on this host; empty if nothing was found.
+    pub blind_spots: Vec<BlindSpot>,
+}
+
+/// Traffic that capture can't see, or sees under another name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct BlindSpot {
+    /// What kind; `docs/blind-spots.md` lists them.
+    pub kind: String,
+    /// What was found.
+    pub detail: String,
 }
 
 /// A backend that `auto` wanted and could not take.
@@ -115,6 +129,9 @@ pub struct Heartbeat {
     /// Seconds between two heartbeats: after three intervals without any
     /// record, the time since the last record is a gap.
     pub heartbeat_interval_s: u32,
+    /// What can't be seen on this host, if that has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blind_spots: Option<Vec<BlindSpot>>,
     /// Totals so far.
     pub counters: Counters,
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use envelope::{Cloud, Host, Origin, Record, SCHEMA_VERSION};
 pub use event::{
-    Counters, Event, Heartbeat, Loss, NotTaken, OUTPUT_BLOCKED, ReassemblyCounters,
+    BlindSpot, Counters, Event, Heartbeat, Loss, NotTaken, OUTPUT_BLOCKED, ReassemblyCounters,
     RequestCounters, Started, Stopped,
 };
 pub use names::{Client, Container, Ecs, FileId, Kubernetes, Package, Session, SessionKind};

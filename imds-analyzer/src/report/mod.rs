@@ -265,4 +265,6 @@ impl Reader {
 }
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod tests;

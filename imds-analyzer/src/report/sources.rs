@@ -76,10 +76,8 @@ pub fn find(named: &[PathBuf], configured: &Output) -> Result<Vec<Source>, Sourc
         };
         let name = log.file_name().unwrap_or(log.as_os_str());
         let directory = log.parent().filter(|path| !path.as_os_str().is_empty());
-        found.add_directory(directory.unwrap_or(Path::new(".")), |file| {
-            file.as_encoded_bytes().starts_with(name.as_encoded_bytes())
-        })?;
-        if found.files.is_empty() {
+        let is_wanted = |file: &OsStr| file.as_encoded_bytes().starts_with(name.as_encoded_bytes());
+        if found.add_directory(directory.unwrap_or(Path::new(".")), is_wanted)? == 0 {
             return Err(SourceError::Nothing(log.clone()));
         }
     }
@@ -93,9 +91,8 @@ pub fn find(named: &[PathBuf], configured: &Output) -> Result<Vec<Source>, Sourc
             source,
         })?;
         if metadata.is_dir() {
-            let before = found.files.len();
-            found.add_directory(path, |name| !name.as_encoded_bytes().starts_with(b"."))?;
-            if found.files.len() == before {
+            let is_wanted = |name: &OsStr| !name.as_encoded_bytes().starts_with(b".");
+            if found.add_directory(path, is_wanted)? == 0 {
                 return Err(SourceError::Nothing(path.clone()));
             }
         } else {
@@ -129,12 +126,13 @@ impl Found {
         Ok(())
     }
 
-    /// Adds the regular files of a directory whose names are `wanted`.
+    /// Adds the regular files of a directory whose names are `wanted`; how many there are.
     fn add_directory(
         &mut self,
         directory: &Path,
         wanted: impl Fn(&OsStr) -> bool,
-    ) -> Result<(), SourceError> {
+    ) -> Result<usize, SourceError> {
+        let mut found = 0;
         let failed = |source| SourceError::Read {
             path: directory.to_owned(),
             source,
@@ -149,10 +147,11 @@ impl Found {
                 continue;
             };
             if metadata.is_file() {
+                found += 1;
                 self.add(entry.path(), &metadata)?;
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     fn in_order(mut self) -> Vec<Source> {

@@ -216,16 +216,16 @@ fn notes(
         ),
     );
     for (count, what) in [
-        (input.torn_lines, "line that ends in the middle of a record"),
-        (input.foreign_lines, "line that is no record"),
+        (input.torn_lines, "line cut off in the middle of a record"),
+        (
+            input.foreign_lines,
+            "line of something else than the analyzer",
+        ),
         (
             input.unknown_events,
-            "record of an event that this version does not know",
+            "record of an event unknown to this version",
         ),
-        (
-            input.records_twice,
-            "record that was read twice and counts once",
-        ),
+        (input.records_twice, "record read twice and counted once"),
     ] {
         let (noun, rest) = what.split_once(' ').unwrap_or((what, ""));
         note(count > 0, format!("{} {rest}", plural(count, noun)));

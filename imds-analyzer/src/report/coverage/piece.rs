@@ -133,7 +133,13 @@ impl Piece {
         self.stopped = next.stopped;
         self.interval_s = self.interval_s.or(next.interval_s);
         next.pauses.into_iter().for_each(|pause| self.pause(pause));
-        self.counted = next.counted.or(self.counted);
+        self.counted = match (self.counted, next.counted) {
+            (Some(own), Some(next)) => Some(Counted {
+                v1: own.v1.max(next.v1),
+                suppressed: own.suppressed.max(next.suppressed),
+            }),
+            (own, next) => own.or(next),
+        };
         for (own, others) in [
             (&mut self.lost, next.lost),
             (&mut self.lost_before, next.lost_before),
@@ -180,9 +186,11 @@ impl Piece {
         self.interval_s = view.heartbeat_interval_s.or(self.interval_s);
         if let Some(counters) = &view.counters {
             let requests = counters.requests.unwrap_or_default();
+            // Counters only grow.
+            let known = self.counted.unwrap_or_default();
             self.counted = Some(Counted {
-                v1: requests.v1,
-                suppressed: counters.suppressed,
+                v1: requests.v1.max(known.v1),
+                suppressed: counters.suppressed.max(known.suppressed),
             });
             for (cause, total) in &counters.lost.0 {
                 self.lose(cause, *total, in_scope);
