@@ -158,7 +158,7 @@ impl Scope {
     }
 
     /// From when on a boot counts, on its own clock; `None` if it does not.
-    pub fn from_us(&self, boot: &Boot) -> Option<u64> {
+    pub fn beginning_us(&self, boot: &Boot) -> Option<u64> {
         match &self.boots {
             Some(boots) => boots.get(boot.id.as_deref().unwrap_or("")).copied(),
             None => Some(self.since_us.map_or(0, |since| boot.boottime_us(since))),

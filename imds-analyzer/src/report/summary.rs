@@ -62,7 +62,7 @@ pub fn report(gathered: Gathered, question: &Question) -> Report {
     input.records_twice = boots.twice;
     let hosts = hosts(
         boots.all(),
-        |boot| question.scope.from_us(boot),
+        |boot| question.scope.beginning_us(boot),
         &question.now,
     );
     let other_services = groups.other_services;

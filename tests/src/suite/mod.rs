@@ -22,6 +22,7 @@ mod names;
 mod overload;
 mod owners;
 mod real_clients;
+mod report;
 mod rings;
 mod schema;
 mod secrets;
@@ -115,6 +116,7 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(destinations::cases());
         cases.extend(kernel_types::cases());
         cases.extend(names::cases());
+        cases.extend(report::cases());
     }
     if matches!(group, Group::Crowd | Group::All) {
         cases.extend(callers::crowd_cases());
@@ -123,6 +125,7 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(real_clients::cases(group));
         cases.extend(secrets::cases());
         cases.extend(names::cases_with_clients());
+        cases.extend(report::cases_with_clients());
     }
     cases.extend([
         Entry {
@@ -183,7 +186,7 @@ pub fn run(setup: &Setup, group: Group, filter: Option<&str>) -> Result<Summary>
             Ok(()) => summary.passed += 1,
             Err(_) => summary.failed += 1,
         }
-        report(case.name, took, outcome);
+        print_outcome(case.name, took, outcome);
     }
     println!(
         "IMDS-SUITE backend={} passed={} failed={}",
@@ -192,7 +195,7 @@ pub fn run(setup: &Setup, group: Group, filter: Option<&str>) -> Result<Summary>
     Ok(summary)
 }
 
-fn report(name: &str, took: Duration, outcome: Result<()>) {
+fn print_outcome(name: &str, took: Duration, outcome: Result<()>) {
     let seconds = took.as_secs_f64();
     match outcome {
         Ok(()) => println!("ok   {seconds:7.2}s {name}"),
