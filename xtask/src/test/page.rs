@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::binaries::Binaries;
-use crate::command::{CommandExt as _, find_program, privileged};
+use crate::command::{find_program, privileged};
 
 /// Names that distributions and vendors give it.
 pub(crate) const BROWSERS: [&str; 4] = [

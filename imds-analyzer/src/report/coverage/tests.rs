@@ -257,3 +257,43 @@ fn record_by_record_disorder_is_bounded_and_told() {
             .any(|reason| reason.text.contains("disorder"))
     );
 }
+
+mod properties {
+    use proptest::prelude::*;
+
+    use crate::report::fixture::{Run, question, report_on};
+
+    proptest! {
+        /// Whatever lines are lost and in whatever order the rest is read: each missing
+        /// number is counted, and every moment is either watched or in a gap.
+        #[test]
+        fn what_is_missing_is_counted_and_no_time_is_forgotten(
+            pauses in prop::collection::vec(1..400_u64, 2..60),
+            lost in prop::collection::btree_set(1..58_usize, 0..20),
+            cut in 0..60_usize,
+        ) {
+            let mut run = Run::start(1, 4);
+            for pause in &pauses {
+                run.pass(*pause);
+                run.write("heartbeat", r#""heartbeat_interval_s":60"#);
+            }
+            // The first and the last line stay: beyond them nothing can be known.
+            let last = run.lines.len() - 1;
+            let kept: Vec<&str> = run
+                .lines
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at == last || !lost.contains(at))
+                .map(|(_, line)| line.as_str())
+                .collect();
+            let (early, late) = kept.split_at(cut.min(kept.len()));
+            let texts = [late.join("\n"), early.join("\n")];
+            let report = report_on(texts.iter().map(String::as_str), &question());
+            let boot = &report.hosts[0].boots[0];
+            prop_assert_eq!(boot.records_lost, (run.lines.len() - kept.len()) as u64);
+            let gaps: u64 = boot.gaps.iter().map(|gap| gap.seconds).sum();
+            prop_assert_eq!(boot.watched_seconds + gaps, pauses.iter().sum::<u64>());
+            prop_assert!(boot.gaps.iter().all(|gap| gap.seconds > 180));
+        }
+    }
+}
