@@ -382,7 +382,8 @@ fn host_report(host: &HostCoverage, boots: &Boots) -> HostReport {
     let of = |covered: &Covered| &boots.all()[covered.number as usize];
     let mut lost = std::collections::BTreeMap::new();
     for (cause, count) in host.boots.iter().flat_map(|boot| &boot.coverage.lost) {
-        *lost.entry(plain(cause)).or_default() += count;
+        let sum: &mut u64 = lost.entry(plain(cause)).or_default();
+        *sum = sum.saturating_add(*count);
     }
     let spots: BTreeSet<BlindSpot> = host
         .boots

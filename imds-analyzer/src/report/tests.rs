@@ -264,3 +264,51 @@ fn safe_prints_both_commands_whole_and_by_themselves() {
         }
     }
 }
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Small numbers, and those at which arithmetic ends.
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![0..5_u64, Just(u64::MAX), Just(u64::MAX - 1), any::<u64>()]
+    }
+
+    fn record() -> impl Strategy<Value = String> {
+        let event = prop::sample::select(crate::record::Event::NAMES.to_vec());
+        let time = prop::sample::select(vec![
+            "1970-01-01T00:00:00.000000Z",
+            "2026-11-22T04:32:51.949123Z",
+            "9999-12-30T22:00:00.999999Z",
+            "-009999-01-02T01:59:59Z",
+        ]);
+        (event, time, [(); 6].map(|()| number()), any::<u32>(), 0..3_u8).prop_map(
+            |(event, time, [seq, at, v1, suppressed, lost, total], interval, boot)| {
+                format!(
+                    r#"{{"timestamp":"{time}","schema_version":1,"event":"{event}","seq":{seq},"boottime_us":{at},"boot_id":"{boot}","heartbeat_interval_s":{interval},"cause":"x","total":{total},"counters":{{"requests":{{"v1":{v1}}},"suppressed":{suppressed},"lost":{{"y":{lost}}}}},"imds":{{"version":"v1"}}}}"#
+                )
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_makes_the_report_fail(records in prop::collection::vec(record(), 0..30)) {
+            let text = records.join("\n");
+            let report = report_on([text.as_str()], &question());
+            for format in [Format::Table, Format::Json, Format::Markdown, Format::Html] {
+                prop_assert!(!format::render(&report, format).unwrap().is_empty());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_report_fail(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
+            let mut reader = Reader::new(Scope::default(), true);
+            // What begins like something compressed may fail, and says so.
+            let _ = reader.read(bytes.as_slice());
+            let report = summarize(reader.gathered, &question());
+            prop_assert_eq!(report.verdict, Verdict::CannotTell);
+        }
+    }
+}

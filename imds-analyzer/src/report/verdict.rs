@@ -149,7 +149,9 @@ fn unknown(facts: &Facts<'_>) -> Reason {
 fn of_host(host: &HostCoverage, facts: &Facts<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let boots = || host.boots.iter().map(|covered| &covered.coverage);
-    let counted = boots().map(|boot| boot.counted.v1).sum::<u64>();
+    let counted = boots()
+        .map(|boot| boot.counted.v1)
+        .fold(0, u64::saturating_add);
     let all = facts.boots.all();
     let of_boot = |covered: &super::coverage::Covered| &all[covered.number as usize];
     let logged: u64 = host.boots.iter().map(|boot| of_boot(boot).logged_v1).sum();
@@ -168,14 +170,17 @@ fn of_host(host: &HostCoverage, facts: &Facts<'_>) -> Vec<Reason> {
         });
     }
     reasons.extend(gaps(host, facts));
-    let lost = boots().map(|boot| boot.records_lost).sum::<u64>();
+    let lost = boots()
+        .map(|boot| boot.records_lost)
+        .fold(0, u64::saturating_add);
     if lost > 0 {
         let text = format!("lost from the log: {}", plural(lost, "record"));
         reasons.push(reason(ReasonKind::RecordsLost, Some(lost), text));
     }
     let mut losses: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
     for (cause, count) in boots().flat_map(|boot| &boot.lost) {
-        *losses.entry(cause).or_default() += count;
+        let sum = losses.entry(cause).or_default();
+        *sum = sum.saturating_add(*count);
     }
     for (cause, count) in losses {
         let text = format!(
@@ -185,7 +190,9 @@ fn of_host(host: &HostCoverage, facts: &Facts<'_>) -> Vec<Reason> {
         );
         reasons.push(reason(ReasonKind::Loss, Some(count), text));
     }
-    let suppressed = boots().map(|boot| boot.counted.suppressed).sum::<u64>();
+    let suppressed = boots()
+        .map(|boot| boot.counted.suppressed)
+        .fold(0, u64::saturating_add);
     if suppressed > 0 {
         let text = format!(
             "{} read and not written, as their callers made too many",
@@ -228,7 +235,8 @@ fn gaps(host: &HostCoverage, facts: &Facts<'_>) -> Option<Reason> {
             covered.coverage.gaps.iter().map(move |gap| (boot, gap))
         })
     };
-    let total: u64 = host.boots.iter().map(|boot| boot.coverage.gap_us).sum();
+    let gap_us = host.boots.iter().map(|boot| boot.coverage.gap_us);
+    let total = gap_us.fold(0, u64::saturating_add);
     let (boot, longest) = gaps().max_by_key(|(_, gap)| gap.time.len_us())?;
     let forgiven = facts
         .thresholds

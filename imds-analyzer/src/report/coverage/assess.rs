@@ -86,7 +86,7 @@ impl BootCoverage {
         if time.len_us() == 0 {
             return;
         }
-        self.gap_us += time.len_us();
+        self.gap_us = self.gap_us.saturating_add(time.len_us());
         if self.gaps.len() < MAX_GAPS {
             self.gaps.push(Gap { time, kind });
         }
@@ -122,7 +122,7 @@ pub fn assess(boot: &Boot, from_us: u64) -> Option<BootCoverage> {
         if ends_in_scope {
             covered.between(last, piece, is_new_run, interval_s, from_us);
             let time = piece.time.clipped(from_us);
-            covered.watched_us += time.len_us();
+            covered.watched_us = covered.watched_us.saturating_add(time.len_us());
             for gap in piece.gaps(interval_s) {
                 let gap = gap.clipped(from_us);
                 covered.gap(GapKind::Silent, gap, from_us);
@@ -167,16 +167,19 @@ impl BootCoverage {
             to: piece.time.from.max(last.time.to),
         };
         if !is_new_run {
-            self.records_lost += piece.seq.0 - last.seq.1 - 1;
+            let lost = piece.seq.0 - last.seq.1 - 1;
+            self.records_lost = self.records_lost.saturating_add(lost);
             if time.len_us() > 3 * u64::from(interval_s) * 1_000_000 {
                 self.gap(GapKind::RecordsMissing, time, from_us);
             } else {
-                self.watched_us += time.clipped(from_us).len_us();
+                let watched = time.clipped(from_us).len_us();
+                self.watched_us = self.watched_us.saturating_add(watched);
             }
             return;
         }
         if piece.started.is_none() {
-            self.records_lost += piece.seq.0 - 1;
+            let lost = piece.seq.0.saturating_sub(1);
+            self.records_lost = self.records_lost.saturating_add(lost);
         }
         let kind = if last.stopped {
             GapKind::NotRunning
@@ -191,8 +194,9 @@ impl BootCoverage {
         if let Some(counted) = last.counted
             && last.time.to >= from_us
         {
-            self.counted.v1 += if is_whole { counted.v1 } else { 0 };
-            self.counted.suppressed += counted.suppressed;
+            let v1 = if is_whole { counted.v1 } else { 0 };
+            self.counted.v1 = self.counted.v1.saturating_add(v1);
+            self.counted.suppressed = self.counted.suppressed.saturating_add(counted.suppressed);
         }
     }
 }
@@ -221,7 +225,8 @@ impl<'p> RunLosses<'p> {
         for (cause, total) in self.total {
             let before = self.before.get(cause).copied().unwrap_or(0);
             if total > before {
-                *lost.entry(cause.into()).or_default() += total - before;
+                let sum = lost.entry(cause.into()).or_default();
+                *sum = sum.saturating_add(total - before);
             }
         }
     }

@@ -91,7 +91,7 @@ impl HostCoverage {
     }
 
     fn learn(&mut self, boot: &Boot) {
-        // Of several names the last, which cloud-init has set.
+        // Of several always the same.
         let last = |texts: &std::collections::BTreeSet<Box<str>>| {
             texts.iter().next_back().map(|text| text.to_string())
         };
@@ -144,7 +144,7 @@ impl HostCoverage {
             }
         }
         coverage.gaps.sort_by_key(|gap: &Gap| gap.time);
-        self.watched_us += coverage.watched_us;
+        self.watched_us = self.watched_us.saturating_add(coverage.watched_us);
         self.boots.push(Covered {
             number: u32::try_from(number).unwrap_or(u32::MAX),
             coverage,
@@ -156,7 +156,7 @@ impl HostCoverage {
 impl BootCoverage {
     fn note_gap(&mut self, kind: GapKind, time: Stretch) {
         if time.len_us() > 0 {
-            self.gap_us += time.len_us();
+            self.gap_us = self.gap_us.saturating_add(time.len_us());
             self.gaps.push(Gap { time, kind });
         }
     }

@@ -90,7 +90,9 @@ impl Piece {
 
     /// Whether this record can come right after it.
     pub fn continues_with(&self, view: &View<'_>) -> bool {
-        !self.stopped && view.seq == self.seq.1 + 1 && view.event.as_str() != "analyzer_started"
+        !self.stopped
+            && Some(view.seq) == self.seq.1.checked_add(1)
+            && view.event.as_str() != "analyzer_started"
     }
 
     /// Whether this record is in it already.
@@ -154,7 +156,7 @@ impl Piece {
     pub fn is_followed_by(&self, next: &Self) -> bool {
         !self.stopped
             && next.started.is_none()
-            && next.seq.0 == self.seq.1 + 1
+            && Some(next.seq.0) == self.seq.1.checked_add(1)
             && next.time.to >= self.time.from
     }
 

@@ -139,7 +139,7 @@ fn hosts(out: &mut String, report: &Report) {
                 boot.from,
                 boot.to,
                 duration(boot.watched_seconds * 1_000_000),
-                duration(gaps * 1_000_000)
+                duration(gaps.saturating_mul(1_000_000))
             );
         }
     }
