@@ -1,10 +1,15 @@
 //! `imds-analyzer check`: can this host be watched, and how?
 
-use std::{fs, io::Write as _, path::Path};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use anyhow::bail;
 
 use crate::{
+    blind,
     capture::{
         backend::{self, Backend, Options},
         cgroup2::Cgroup2Root,
@@ -79,12 +84,13 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<()> {
             findings.push(Finding::of(backend.as_str(), probed));
         }
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     for finding in &findings {
         let mark = if finding.fine { "ok" } else { "no" };
         // Somebody who reads only the first lines is no failure.
         let _ = writeln!(out, "{mark}  {:<14}{}", finding.thing, finding.text);
     }
+    blind_spots(&mut out, Path::new("/"));
     match taken {
         Some(backend) => {
             let _ = writeln!(
@@ -101,6 +107,30 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<()> {
             privilege::missing_for_capture().join(", ")
         ),
     }
+}
+
+/// What could not be seen on the host below `root`: no reason not to watch it.
+fn blind_spots(out: &mut impl io::Write, root: &Path) {
+    let mut line = |mark: &str, thing: &str, text: &str| {
+        let _ = writeln!(out, "{mark}  {thing:<14}{text}");
+    };
+    let spots = blind::look(root, None);
+    for spot in &spots {
+        line(
+            "--",
+            "blind spot",
+            &format!("{}, {}", spot.kind, spot.detail),
+        );
+    }
+    if spots.is_empty() {
+        line("ok", "blind spots", "none found");
+    }
+    line("ok", "forwarding", &blind::forwarding(root));
+    line(
+        "--",
+        "address rules",
+        "can't be told: see whether `nft list ruleset` or `iptables -t nat -S` redirects 169.254.169.254",
+    );
 }
 
 fn ring_buffer(options: &Options) -> Finding {
@@ -229,6 +259,29 @@ fn cgroup2() -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blind_spots_are_listed_one_by_one() {
+        let root = tempfile::tempdir().unwrap();
+        let lines = || {
+            let mut out = Vec::new();
+            blind_spots(&mut out, root.path());
+            String::from_utf8(out).unwrap()
+        };
+        assert!(
+            lines().contains("ok  blind spots   none found\n"),
+            "{}",
+            lines()
+        );
+        let process = root.path().join("proc/7");
+        fs::create_dir_all(&process).unwrap();
+        fs::write(process.join("comm"), "kube2iam\n").unwrap();
+        assert!(
+            lines().contains("--  blind spot    credential_proxy, kube2iam: "),
+            "{}",
+            lines()
+        );
+    }
 
     #[test]
     fn releases_before_the_ring_buffer_are_named() {

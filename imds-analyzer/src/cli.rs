@@ -2,12 +2,13 @@
 //!
 //! Flags win over the configuration file. Exit codes: [`exit`].
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Backend, Config, ConfigError, Format, Output};
 use crate::diagnostics::LogLevel;
+use crate::report::{self, BootChoice, ReportFormat, Since, Verdict};
 
 /// Exit codes of imds-analyzer.
 pub mod exit {
@@ -17,6 +18,10 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// It was asked wrongly; `clap` exits with it by itself.
     pub const USAGE: u8 = 2;
+    /// `report`: v1 can't be turned off, something still uses it.
+    pub const NOT_SAFE: u8 = 3;
+    /// `report`: nobody can tell.
+    pub const CANNOT_TELL: u8 = 4;
 }
 
 const EXAMPLES: &str = "\
@@ -27,8 +32,10 @@ Examples:
       Show every call to IMDS until Ctrl-C.
   imds-analyzer run --output /var/log/imds-analyzer/imds-analyzer.log
       Log them as JSON lines, as the systemd unit does.
+  imds-analyzer report
+      Read the log: who still uses v1, why, and may it be turned off?
 
-Exit codes: 0 done, 1 failed, 2 wrong usage.";
+Exit codes: 0 done, 1 failed, 2 wrong usage; of report also 3 and 4.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -54,6 +61,22 @@ Examples:
 
 Exit codes: 0 it can be watched, 1 it can't, 2 wrong usage.";
 
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  imds-analyzer report
+      The log that the configuration names, with what was rotated away from it.
+  imds-analyzer report --since 7d --format markdown
+      The last seven days, for a ticket.
+  imds-analyzer report --boot current --min-days 0 --min-boots 1
+      What this boot alone says.
+  imds-analyzer report --format html /srv/logs/host-a /srv/logs/host-b.log.gz
+      Logs of several hosts, as a page with a timeline.
+  imds-analyzer report --expect-no-token 0 - < records.jsonl
+      Whether CloudWatch's MetadataNoToken agrees that there was no v1 call.
+
+Exit codes: 0 safe, 1 failed, 2 wrong usage, 3 not safe: something uses v1,
+4 cannot tell: loss, gaps, blind spots, or not watched for long enough.";
+
 /// Finds the processes on an EC2 host that still call IMDSv1.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "imds-analyzer", version, after_help = EXAMPLES, max_term_width = 100)]
@@ -75,6 +98,8 @@ pub enum Command {
     Run(RunArgs),
     /// Say whether and how this host can be watched.
     Check(CheckArgs),
+    /// Read logs: who still uses v1, why, and may it be turned off?
+    Report(ReportArgs),
 }
 
 /// Flags of `run`.
@@ -124,6 +149,83 @@ pub struct CheckArgs {
     pub btf: Option<PathBuf>,
 }
 
+/// Flags of `report`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = REPORT_EXAMPLES)]
+pub struct ReportArgs {
+    /// Logs, plain or gzip; directories of them; `-` for standard input [default: the log
+    /// that the configuration names, with what was rotated away from it].
+    #[arg(value_name = "FILE|DIR|-")]
+    pub files: Vec<PathBuf>,
+
+    /// Only what is as new as this: a time (2026-11-22T04:00:00Z) or a duration (7d, 36h).
+    #[arg(long, value_name = "TIME|DURATION")]
+    pub since: Option<Since>,
+
+    /// Only one boot: the last one in the log, one before it (-1, -2, …), or the one with
+    /// this id.
+    #[arg(long, value_name = "current|-N|ID", allow_hyphen_values = true)]
+    pub boot: Option<BootChoice>,
+
+    /// How to write the report.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+
+    /// Days that a host has to be watched for `safe`: a week has every weekly job in it.
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub min_days: u32,
+
+    /// Boots that a host has to be watched from their beginning for `safe`: most v1 calls
+    /// come at launch, and the first boot of an image differs from later ones.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub min_boots: u32,
+
+    /// Longest gap that is forgiven, so that restarting the service for an upgrade is;
+    /// all gaps together may not be more than a hundredth of the time.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = gap)]
+    pub max_gap: Duration,
+
+    /// Sum of CloudWatch's MetadataNoToken for the period, to compare with.
+    #[arg(long, value_name = "N")]
+    pub expect_no_token: Option<u64>,
+
+    /// Sum of CloudWatch's MetadataNoTokenRejected for the period, to compare with.
+    #[arg(long, value_name = "N")]
+    pub expect_no_token_rejected: Option<u64>,
+
+    /// Configuration [default: /etc/imds-analyzer/imds-analyzer.toml, if it exists].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+fn gap(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration (0s, 2m, 1h)");
+    let span = text.parse::<jiff::SignedDuration>().map_err(|_| wrong())?;
+    Duration::try_from(span).map_err(|_| wrong())
+}
+
+impl ReportArgs {
+    /// Makes the report: the file of the configuration names the log.
+    ///
+    /// # Errors
+    /// As [`Config::load`] and [`report::report`].
+    pub fn report(&self) -> anyhow::Result<Verdict> {
+        let config = Config::load(self.config.as_deref())?;
+        report::report(&report::Options {
+            files: &self.files,
+            config: &config,
+            since: self.since,
+            boot: self.boot.clone(),
+            format: self.format,
+            min_days: self.min_days,
+            min_boots: self.min_boots,
+            max_gap: self.max_gap,
+            no_token: self.expect_no_token,
+            no_token_rejected: self.expect_no_token_rejected,
+        })
+    }
+}
+
 impl CheckArgs {
     /// The configuration in force: the file, then the flags.
     ///
@@ -171,7 +273,7 @@ mod tests {
     fn run(line: &str) -> RunArgs {
         match Cli::try_parse_from(line.split(' ')).unwrap().command {
             Command::Run(args) => args,
-            Command::Check(_) => panic!("run was asked for"),
+            Command::Check(_) | Command::Report(_) => panic!("run was asked for"),
         }
     }
 
@@ -191,7 +293,7 @@ mod tests {
         {
             pages.push(sub.render_long_help().to_string());
         }
-        assert_eq!(pages.len(), 3);
+        assert_eq!(pages.len(), 4);
         for page in pages {
             assert!(page.contains("Examples:\n  imds-analyzer "), "{page}");
         }
@@ -199,13 +301,13 @@ mod tests {
 
     #[test]
     fn every_example_is_understood() {
-        let pages = [EXAMPLES, RUN_EXAMPLES, CHECK_EXAMPLES].join("\n");
+        let pages = [EXAMPLES, RUN_EXAMPLES, CHECK_EXAMPLES, REPORT_EXAMPLES].join("\n");
         let commands: Vec<&str> = pages
             .lines()
             .filter_map(|line| line.strip_prefix("  imds-analyzer "))
-            .map(|line| line.split(['|', '&']).next().unwrap_or(line).trim())
+            .map(|line| line.split(['|', '&', '<']).next().unwrap_or(line).trim())
             .collect();
-        assert_eq!(commands.len(), 9);
+        assert_eq!(commands.len(), 15);
         for command in commands {
             let words = std::iter::once("imds-analyzer").chain(command.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{command}");
@@ -239,7 +341,7 @@ mod tests {
             let line = format!("imds-analyzer check --config {path}{line}");
             match Cli::try_parse_from(line.split(' ')).unwrap().command {
                 Command::Check(args) => args.settings().unwrap().btf,
-                Command::Run(_) => panic!("check was asked for"),
+                Command::Run(_) | Command::Report(_) => panic!("check was asked for"),
             }
         };
         assert_eq!(btf("").as_deref(), Some(Path::new("/a")));
@@ -254,6 +356,10 @@ mod tests {
             "imds-analyzer run --format auto",
             "imds-analyzer run --output=",
             "imds-analyzer run --frobnicate",
+            "imds-analyzer report --since yesterday",
+            "imds-analyzer report --boot last",
+            "imds-analyzer report --max-gap -2m",
+            "imds-analyzer report --expect-no-token=-1",
             "imds-analyzer look",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();

@@ -95,7 +95,7 @@ fn string_or_none<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<S
 }
 
 /// `i-` and 8 (until 2016) to 17 lower-case hexadecimal digits.
-fn is_instance_id(id: &str) -> bool {
+pub(crate) fn is_instance_id(id: &str) -> bool {
     id.strip_prefix("i-").is_some_and(|digits| {
         (8..=17).contains(&digits.len())
             && digits
@@ -105,7 +105,7 @@ fn is_instance_id(id: &str) -> bool {
 }
 
 /// `eu-central-1`, `us-gov-west-1`, `us-iso-east-1`: words and a number.
-fn is_region(region: &str) -> bool {
+pub(crate) fn is_region(region: &str) -> bool {
     let parts: Vec<&str> = region.split('-').collect();
     let Some((number, words)) = parts.split_last() else {
         return false;

@@ -5,6 +5,7 @@
 //! [`redact`] → [`record`] → [`exchange`] → [`sink`].
 
 pub mod attribution;
+pub mod blind;
 pub mod capabilities;
 pub mod capture;
 pub mod cause;
@@ -26,6 +27,7 @@ mod program;
 pub mod record;
 pub mod redact;
 pub mod reload;
+pub mod report;
 pub mod run;
 pub mod service;
 pub mod sink;

@@ -6,7 +6,9 @@ use clap::Parser as _;
 use imds_analyzer::{
     check,
     cli::{Cli, Command, exit},
-    diagnostics, run,
+    diagnostics,
+    report::Verdict,
+    run,
 };
 
 fn main() -> ExitCode {
@@ -16,11 +18,16 @@ fn main() -> ExitCode {
         return ExitCode::from(exit::USAGE);
     }
     let done = match &cli.command {
-        Command::Run(args) => run::run(args),
-        Command::Check(args) => check::check(args),
+        Command::Run(args) => run::run(args).map(|()| exit::DONE),
+        Command::Check(args) => check::check(args).map(|()| exit::DONE),
+        Command::Report(args) => args.report().map(|verdict| match verdict {
+            Verdict::Safe => exit::DONE,
+            Verdict::NotSafe => exit::NOT_SAFE,
+            Verdict::CannotTell => exit::CANNOT_TELL,
+        }),
     };
     match done {
-        Ok(()) => ExitCode::from(exit::DONE),
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("imds-analyzer: {}", diagnostics::chain(error.as_ref()));
             ExitCode::from(exit::FAILED)

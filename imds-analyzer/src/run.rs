@@ -10,6 +10,7 @@ use tokio::{
 
 use crate::{
     attribution::Attributor,
+    blind,
     capabilities::{Keep, keep_only, works_without_bpf},
     capture::{
         Event,
@@ -70,6 +71,7 @@ struct Daemon {
     /// As they were given, to read the configuration again.
     args: RunArgs,
     config: Config,
+    blind_spots: blind::Watch,
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -155,6 +157,7 @@ impl Daemon {
         if let Some(reason) = &responses_refused {
             tracing::warn!(reason, "what requests are answered is not seen");
         }
+        let blind_spots = blind::Watch::new(Path::new("/"), netns);
         lookups.send(
             clock::boottime_ns(),
             record::Event::AnalyzerStarted(record::Started {
@@ -170,6 +173,8 @@ impl Daemon {
                 kernel_release: host::kernel_release(Path::new("/")),
                 heartbeat_interval_s: config.heartbeat_interval_s.get(),
                 previous_end,
+                netns,
+                blind_spots: blind_spots.known(),
             }),
         );
         let status = announce(
@@ -198,6 +203,7 @@ impl Daemon {
             heartbeat: heartbeats(&config),
             args: args.clone(),
             config,
+            blind_spots,
             terminate,
             interrupt,
             hangup,
@@ -278,6 +284,7 @@ impl Daemon {
         self.report_losses();
         let heartbeat = record::Heartbeat {
             heartbeat_interval_s: self.config.heartbeat_interval_s.get(),
+            blind_spots: self.blind_spots.changed(),
             counters: self.pipeline.counters(),
         };
         let event = record::Event::Heartbeat(heartbeat);

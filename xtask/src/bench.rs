@@ -6,9 +6,10 @@ use crate::binaries::Binaries;
 use crate::command::{CommandExt as _, privileged};
 use crate::cross::HOST_TARGET;
 use crate::progress::step;
+use crate::workspace;
 
 /// What can be measured, in this order.
-const SUBJECTS: [&str; 3] = ["send", "exec", "requests"];
+const SUBJECTS: [&str; 4] = ["send", "exec", "requests", "report"];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -26,6 +27,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for subject in SUBJECTS.into_iter().filter(|subject| wanted(subject)) {
         println!("{subject}:");
         privileged(&binaries.tests)?
+            // The paths that it names are below it.
+            .current_dir(workspace::root())
             .args(["bench", subject, "--analyzer"])
             .arg(&binaries.analyzer)
             .run()?;

@@ -32,6 +32,15 @@ impl Event {
     /// Name of [`Event::ImdsRequest`].
     pub const REQUEST: &'static str = "imds_request";
 
+    /// Every name that [`Event::name`] gives.
+    pub const NAMES: [&'static str; 5] = [
+        Self::REQUEST,
+        "analyzer_started",
+        "analyzer_stopped",
+        "capture_loss",
+        "heartbeat",
+    ];
+
     /// The `event` field.
     pub fn name(&self) -> &'static str {
         match self {
@@ -72,6 +81,11 @@ pub struct Started {
     /// none, or if it does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_end: Option<PreviousEnd>,
+    /// Inode of the only network namespace that is watched, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub netns: Option<u32>,
+    /// What can't be seen on this host; empty if nothing was found.
+    pub blind_spots: Vec<BlindSpot>,
 }
 
 /// How a log ended when it was opened.
@@ -84,6 +98,15 @@ pub enum PreviousEnd {
     Abrupt,
     /// In the middle of a line, which was given its end and is no record.
     Torn,
+}
+
+/// Traffic that capture can't see, or sees under another name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct BlindSpot {
+    /// What kind; `docs/blind-spots.md` lists them.
+    pub kind: String,
+    /// What was found.
+    pub detail: String,
 }
 
 /// A backend that `auto` wanted and could not take.
@@ -122,6 +145,9 @@ pub struct Heartbeat {
     /// Seconds between two heartbeats: after three intervals without any
     /// record, the time since the last record is a gap.
     pub heartbeat_interval_s: u32,
+    /// What can't be seen on this host, if that has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blind_spots: Option<Vec<BlindSpot>>,
     /// Totals so far.
     pub counters: Counters,
 }

@@ -15,8 +15,8 @@ use serde::Serialize;
 
 pub use envelope::{Cloud, Host, Origin, Record, SCHEMA_VERSION};
 pub use event::{
-    Counters, Event, Heartbeat, Loss, NotTaken, OUTPUT_BLOCKED, PreviousEnd, ReassemblyCounters,
-    RequestCounters, Started, Stopped,
+    BlindSpot, Counters, Event, Heartbeat, Loss, NotTaken, OUTPUT_BLOCKED, PreviousEnd,
+    ReassemblyCounters, RequestCounters, Started, Stopped,
 };
 pub use names::{Client, Container, Ecs, FileId, Kubernetes, Package, Session, SessionKind};
 

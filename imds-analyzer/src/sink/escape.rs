@@ -19,7 +19,7 @@ pub(super) fn is_hostile(c: char) -> bool {
 
 /// Appends `text` with hostile characters as `\u{…}`. Backslashes stay single:
 /// the record's strings were escaped once already.
-pub(super) fn push_plain(out: &mut String, text: &str) {
+pub(crate) fn push_plain(out: &mut String, text: &str) {
     for c in text.chars() {
         if is_hostile(c) {
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));

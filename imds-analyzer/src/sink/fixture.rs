@@ -207,6 +207,13 @@ fn counters() -> Counters {
     }
 }
 
+fn blind_spots() -> Vec<BlindSpot> {
+    vec![BlindSpot {
+        kind: "guest".to_owned(),
+        detail: "firecracker: its guests have TCP stacks of their own".to_owned(),
+    }]
+}
+
 /// A call to another service.
 pub(crate) fn other_service_request() -> Request {
     let full = request();
@@ -248,6 +255,8 @@ pub(crate) fn full() -> Vec<Event> {
             kernel_release: Some("6.1.0-42-cloud-arm64".to_owned()),
             heartbeat_interval_s: 60,
             previous_end: Some(PreviousEnd::Torn),
+            netns: Some(4_026_531_840),
+            blind_spots: blind_spots(),
         }),
         Event::AnalyzerStopped(Stopped {
             reason: Some("SIGTERM".to_owned()),
@@ -260,6 +269,7 @@ pub(crate) fn full() -> Vec<Event> {
         }),
         Event::Heartbeat(Heartbeat {
             heartbeat_interval_s: 60,
+            blind_spots: Some(blind_spots()),
             counters: counters(),
         }),
     ]
@@ -276,6 +286,8 @@ pub(crate) fn bare() -> Vec<Event> {
             kernel_release: None,
             heartbeat_interval_s: 1,
             previous_end: None,
+            netns: None,
+            blind_spots: Vec::new(),
         }),
         Event::AnalyzerStopped(Stopped::default()),
         Event::CaptureLoss(Loss {

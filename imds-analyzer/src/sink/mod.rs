@@ -25,6 +25,7 @@ use crate::config;
 use crate::diagnostics::colour;
 use crate::record::Record;
 
+pub(crate) use escape::push_plain;
 pub use output::{LineOutput, OpenError};
 pub use writer::{SinkError, Writer, WriterHandle};
 

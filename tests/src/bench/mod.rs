@@ -1,9 +1,10 @@
 //! What the analyzer costs, as ratios measured in one run: the same work with and
 //! without it, by turns, so that whatever else the machine does hits both.
 //!
-//! Nothing here passes or fails.
+//! Nothing here passes or fails, but for the memory that `report` may take.
 
 mod exec;
+mod report;
 mod requests;
 mod send;
 
@@ -32,6 +33,8 @@ pub enum Subject {
     Send,
     /// Requests to IMDS: how many, and what of them is lost.
     Requests,
+    /// Reading a million records, beside jq and DuckDB.
+    Report,
 }
 
 /// Measures `subject` and prints what came of it.
@@ -44,6 +47,7 @@ pub fn run(subject: Subject, analyzer: &Path) -> Result<()> {
         Subject::Exec => exec::run(analyzer),
         Subject::Send => send::run(analyzer),
         Subject::Requests => requests::run(analyzer),
+        Subject::Report => report::run(analyzer),
     }
 }
 

@@ -26,6 +26,7 @@ mod owners;
 mod private_mounts;
 mod queries;
 mod real_clients;
+mod report;
 mod rings;
 mod schema;
 mod secrets;
@@ -123,6 +124,7 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(destinations::cases());
         cases.extend(kernel_types::cases());
         cases.extend(names::cases());
+        cases.extend(report::cases());
     }
     if matches!(group, Group::Crowd | Group::All) {
         cases.extend(callers::crowd_cases());
@@ -132,6 +134,7 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(secrets::cases());
         cases.extend(names::cases_with_clients());
         cases.extend(log_file::cases_with_clients());
+        cases.extend(report::cases_with_clients());
     }
     if matches!(group, Group::All) {
         cases.extend(queries::cases());
@@ -195,7 +198,7 @@ pub fn run(setup: &Setup, group: Group, filter: Option<&str>) -> Result<Summary>
             Ok(()) => summary.passed += 1,
             Err(_) => summary.failed += 1,
         }
-        report(case.name, took, outcome);
+        print_outcome(case.name, took, outcome);
     }
     println!(
         "IMDS-SUITE backend={} passed={} failed={}",
@@ -204,7 +207,7 @@ pub fn run(setup: &Setup, group: Group, filter: Option<&str>) -> Result<Summary>
     Ok(summary)
 }
 
-fn report(name: &str, took: Duration, outcome: Result<()>) {
+fn print_outcome(name: &str, took: Duration, outcome: Result<()>) {
     let seconds = took.as_secs_f64();
     match outcome {
         Ok(()) => println!("ok   {seconds:7.2}s {name}"),

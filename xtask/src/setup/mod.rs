@@ -8,6 +8,7 @@
 mod apt;
 mod bpf_linker;
 mod bpf_rust;
+mod browser;
 pub(crate) mod clients;
 mod components;
 mod cross;
@@ -25,6 +26,7 @@ pub(crate) fn run() -> Result<()> {
         let toolchain = bpf_rust::ensure()?;
         bpf_linker::ensure(&toolchain)?;
         cross::ensure()?;
+        browser::ensure()?;
         clients::ensure()
     })
 }

@@ -5,6 +5,7 @@
 
 mod cases;
 mod lints;
+mod page;
 mod released;
 mod report;
 mod suites;
@@ -19,6 +20,8 @@ use crate::cross::HOST_TARGET;
 use crate::setup;
 use crate::vm;
 use report::Report;
+
+pub(crate) use page::BROWSERS;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -43,6 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     });
     let built = || binaries.as_ref().context("not run: the build failed");
     report.check("systemd units", || units::verify(&built()?.analyzer));
+    report.check("report in a browser", || page::shows(built()?));
     report.cases("suite, this kernel", || suites::on_this_machine(built()?));
     if !args.no_vm {
         report.many("core of the matrix", || suites::in_vms(&vm::core()));

@@ -172,6 +172,7 @@ fn dropped_records_are_in_the_counters() {
         let heartbeat = Heartbeat {
             heartbeat_interval_s: 60,
             counters: counters.clone(),
+            blind_spots: None,
         };
         writer.send(0, Event::Heartbeat(heartbeat));
         writer.send(
