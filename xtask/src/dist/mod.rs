@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use crate::command::CommandExt as _;
 use crate::cross::HOST_TARGET;
 use crate::kernel::{self, MACHINES, Machine};
-use crate::package::{Common, Packages, Product, Release, lint, trial};
+use crate::package::{Common, Product, Release, lint, trial};
 use crate::progress::step;
 use crate::workspace;
 
@@ -62,7 +62,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             lint::check(&packages)
         })?;
         if machine.target == HOST_TARGET && !args.no_trial {
-            step("installing, upgrading, removing", || trial::run(&product, &packages))?;
+            step("installing, upgrading, removing", || {
+                trial::run(&product, &packages)
+            })?;
         }
         if args.binary.is_none() {
             files.push(program.clone());
@@ -72,23 +74,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     publish(&dir, &files)
 }
 
-/// The packages of `program`, which is of this machine, and what is needed to try them.
-pub(crate) fn packages_of(program: &Path) -> Result<(Packages, Release, Common)> {
-    let release = Release::of_workspace()?;
-    let common = Common::make(&release)?;
-    let out = workspace::target_dir().join("package").join("test");
-    fs::create_dir_all(&out)?;
-    let product = Product {
-        machine: this_machine()?,
-        program,
-        release: &release,
-        common: &common,
-    };
-    let packages = product.pack(&out)?;
-    Ok((packages, release, common))
-}
-
-fn this_machine() -> Result<&'static Machine> {
+/// The machine that this runs on, among those that there are releases for.
+pub(crate) fn this_machine() -> Result<&'static Machine> {
     kernel::of_target(HOST_TARGET).context("there is no release for this machine")
 }
 

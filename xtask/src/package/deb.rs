@@ -35,14 +35,21 @@ pub(super) fn pack(product: &Product<'_>, out: &Path) -> Result<PathBuf> {
 
     let licence = fs::read_to_string(repository.join("LICENSE-MIT"))?;
     let copyright = fill_file("debian/copyright.in", &[("MIT", &as_field(&licence))])?;
-    tree.put(&format!("{DOCUMENTS}/copyright"), copyright.as_bytes(), 0o644)?;
+    tree.put(
+        &format!("{DOCUMENTS}/copyright"),
+        copyright.as_bytes(),
+        0o644,
+    )?;
     let changes = fs::read(repository.join("CHANGELOG.md"))?;
     tree.put_gz(&format!("{DOCUMENTS}/changelog.gz"), &changes)?;
     let mut values = version.to_vec();
     let date = release.date("%a, %d %b %Y %T +0000")?;
     values.push(("DATE_MAIL", &date));
     let changelog = fill_file("debian/changelog.in", &values)?;
-    tree.put_gz(&format!("{DOCUMENTS}/changelog.Debian.gz"), changelog.as_bytes())?;
+    tree.put_gz(
+        &format!("{DOCUMENTS}/changelog.Debian.gz"),
+        changelog.as_bytes(),
+    )?;
     tree.put_file(
         "usr/share/lintian/overrides/imds-analyzer",
         &source("debian/lintian-overrides"),

@@ -40,15 +40,12 @@ pub(crate) fn check(packages: &Packages) -> Result<()> {
 
 /// What `command` says, if it is content.
 fn clean(command: &mut Command) -> Result<String> {
-    let output = command
-        .env("LC_ALL", "C.UTF-8")
-        .output()
-        .with_context(|| {
-            format!(
-                "cannot start `{}`: `cargo xtask setup` installs it",
-                line(command)
-            )
-        })?;
+    let output = command.env("LC_ALL", "C.UTF-8").output().with_context(|| {
+        format!(
+            "cannot start `{}`: `cargo xtask setup` installs it",
+            line(command)
+        )
+    })?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         bail!(

@@ -56,7 +56,12 @@ pub(super) fn collect(release: &Release) -> Result<String> {
         .iter()
         .map(|(text, whose)| {
             let whose: Vec<&str> = whose.iter().map(String::as_str).collect();
-            format!("{}\nOf {}:\n\n{}\n", "-".repeat(72), whose.join(", "), text.trim())
+            format!(
+                "{}\nOf {}:\n\n{}\n",
+                "-".repeat(72),
+                whose.join(", "),
+                text.trim()
+            )
         })
         .collect();
     fill_file(
@@ -90,13 +95,18 @@ fn linked(metadata: &Value) -> Result<Vec<&Value>> {
         .filter(|(_, package)| is_root(package))
         .map(|(id, _)| (*id).to_owned())
         .collect();
-    ensure!(rest.len() == ROOTS.len(), "the workspace lacks one of {ROOTS:?}");
+    ensure!(
+        rest.len() == ROOTS.len(),
+        "the workspace lacks one of {ROOTS:?}"
+    );
     let mut seen = BTreeSet::new();
     while let Some(id) = rest.pop() {
         if !seen.insert(id.clone()) {
             continue;
         }
-        let node = nodes.get(&id).with_context(|| format!("{id} is not resolved"))?;
+        let node = nodes
+            .get(&id)
+            .with_context(|| format!("{id} is not resolved"))?;
         for dependency in list(&node["deps"]) {
             // Dependencies of tests and of build scripts have a kind.
             let is_linked = list(&dependency["dep_kinds"])
@@ -136,7 +146,8 @@ mod tests {
 
     #[test]
     fn crates_of_tests_builds_and_this_workspace_are_not_linked() {
-        let package = |id: &str, source: Option<&str>| json!({"id": id, "name": id, "source": source});
+        let package =
+            |id: &str, source: Option<&str>| json!({"id": id, "name": id, "source": source});
         let dependency = |id: &str, kinds: &[Option<&str>]| {
             let kinds: Vec<_> = kinds.iter().map(|kind| json!({ "kind": kind })).collect();
             json!({"pkg": id, "dep_kinds": kinds})

@@ -62,7 +62,9 @@ pub(super) fn pack(product: &Product<'_>, out: &Path) -> Result<PathBuf> {
         ("_dbpath", &top.join("database")),
         ("stage", tree.root()),
     ] {
-        build.arg("--define").arg(format!("{name} {}", value.display()));
+        build
+            .arg("--define")
+            .arg(format!("{name} {}", value.display()));
     }
     build.arg(&spec_file).read()?;
     let built = sorted(&top.join("RPMS").join(product.machine.arch))?;

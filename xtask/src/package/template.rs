@@ -9,8 +9,8 @@ use super::source;
 /// The text of `packaging/NAME` with `values` in it.
 pub(super) fn fill_file(name: &str, values: &[(&str, &str)]) -> Result<String> {
     let path = source(name);
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     fill(&text, values).with_context(|| format!("in {}", path.display()))
 }
 

@@ -39,7 +39,8 @@ impl Tree {
     /// An empty one.
     pub(super) fn new(root: PathBuf) -> Result<Self> {
         if root.exists() {
-            fs::remove_dir_all(&root).with_context(|| format!("cannot clear {}", root.display()))?;
+            fs::remove_dir_all(&root)
+                .with_context(|| format!("cannot clear {}", root.display()))?;
         }
         fs::create_dir_all(&root)?;
         fs::set_permissions(&root, Permissions::from_mode(0o755))?;
@@ -98,13 +99,23 @@ impl Tree {
         for page in sorted(&product.common.pages)? {
             if page.extension().is_some_and(|extension| extension == "1") {
                 let name = file_name(&page)?;
-                self.put_gz(&under(&format!("share/man/man1/{name}.gz")), &fs::read(&page)?)?;
+                self.put_gz(
+                    &under(&format!("share/man/man1/{name}.gz")),
+                    &fs::read(&page)?,
+                )?;
             }
         }
         for document in sorted(&of("docs"))? {
-            if document.extension().is_some_and(|extension| extension == "md") {
+            if document
+                .extension()
+                .is_some_and(|extension| extension == "md")
+            {
                 let name = file_name(&document)?;
-                self.put_file(&under(&format!("share/doc/imds-analyzer/{name}")), &document, 0o644)?;
+                self.put_file(
+                    &under(&format!("share/doc/imds-analyzer/{name}")),
+                    &document,
+                    0o644,
+                )?;
             }
         }
         self.put_gz(
@@ -205,7 +216,10 @@ mod tests {
             let meta = tree.root().join(path).metadata().unwrap();
             meta.permissions().mode() & 0o7777
         };
-        assert_eq!([mode("usr/bin/b"), mode("etc/a"), mode("usr/bin")], [0o755, 0o644, 0o755]);
+        assert_eq!(
+            [mode("usr/bin/b"), mode("etc/a"), mode("usr/bin")],
+            [0o755, 0o644, 0o755]
+        );
         let again = Tree::new(directory.path().join("root")).unwrap();
         assert_eq!(again.files().unwrap(), [""; 0].map(PathBuf::from));
     }

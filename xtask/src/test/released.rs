@@ -6,10 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::command::{CommandExt as _, privileged};
-use crate::cross::HOST_TARGET;
 use crate::dist;
 use crate::distribution::{self, OLDEST};
-use crate::kernel;
 
 /// Mounts what `check` reads, then runs the program, `$2`, in the tree `$1`.
 const IN_TREE: &str = "mount -t proc proc \"$1/proc\" && mount --rbind /sys \"$1/sys\" \
@@ -17,8 +15,7 @@ const IN_TREE: &str = "mount -t proc proc \"$1/proc\" && mount --rbind /sys \"$1
 
 /// Builds the binary as it is released and runs it in a tree of Debian 11.
 pub(super) fn verify() -> Result<()> {
-    let machine = kernel::of_target(HOST_TARGET).context("there is no release for this machine")?;
-    let program = dist::build(machine)?;
+    let program = dist::build(dist::this_machine()?)?;
     let tree = distribution::tree(OLDEST)?;
     privileged("cp")?
         .arg(&program)

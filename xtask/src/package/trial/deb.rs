@@ -50,7 +50,10 @@ pub(super) fn run(suite: &str, package: &Path, newer: &Path) -> Result<()> {
         first != second && second.starts_with("ii "),
         "the upgrade made {second} of {first}"
     );
-    step("removing it", format!("dpkg -r imds-analyzer >&2\n{REMOVED}"))?;
+    step(
+        "removing it",
+        format!("dpkg -r imds-analyzer >&2\n{REMOVED}"),
+    )?;
     installed("installing it again", &newer)?;
     // Disabled by the administrator, it stays so, whatever happens to the package.
     step(

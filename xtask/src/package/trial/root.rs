@@ -68,7 +68,11 @@ impl Root {
         let name = file.file_name().context("a package has a name")?;
         let inside = Path::new(PACKAGES).join(name);
         let place = self.dir.join(&inside);
-        privileged("install")?.arg("-D").arg(file).arg(place).run()?;
+        privileged("install")?
+            .arg("-D")
+            .arg(file)
+            .arg(place)
+            .run()?;
         Ok(format!("/{}", inside.display()))
     }
 
@@ -86,7 +90,8 @@ impl Root {
 
     /// How `systemctl` was called since it was asked for last.
     pub(super) fn systemctl_calls(&self) -> Result<Vec<String>> {
-        let calls = self.run("touch /systemctl.calls; cat /systemctl.calls; : >/systemctl.calls")?;
+        let calls =
+            self.run("touch /systemctl.calls; cat /systemctl.calls; : >/systemctl.calls")?;
         Ok(calls.lines().map(str::to_owned).collect())
     }
 
@@ -111,9 +116,7 @@ impl Root {
             .arg(&self.dir)
             .args(["-xdev", "-mindepth", "1", "-printf", "%P %y %l\\n"])
             .read()?;
-        let groups = privileged("cat")?
-            .arg(self.dir.join("etc/group"))
-            .read()?;
+        let groups = privileged("cat")?.arg(self.dir.join("etc/group")).read()?;
         Ok(paths
             .lines()
             .filter(|path| !ITS_OWN.iter().any(|own| path.starts_with(own)))

@@ -43,14 +43,21 @@ pub(super) fn run(suite: &str, package: &Path, newer: &Path) -> Result<()> {
     };
     // /bin/sh is there, and no package that rpm knows of provides it.
     rpm(&["-i", "--nodeps"], package).context("installing it")?;
-    expect_calls(&root, &["daemon-reload", "--no-reload preset imds-analyzer.service"])?;
+    expect_calls(
+        &root,
+        &["daemon-reload", "--no-reload preset imds-analyzer.service"],
+    )?;
     let name = Path::new("imds-analyzer");
     rpm(&["-V", "--nodeps"], name).context("verifying it")?;
     root.run(USE)?;
     rpm(&["-U", "--nodeps"], newer).context("upgrading it")?;
     expect_calls(
         &root,
-        &["daemon-reload", "daemon-reload", "try-restart imds-analyzer.service"],
+        &[
+            "daemon-reload",
+            "daemon-reload",
+            "try-restart imds-analyzer.service",
+        ],
     )?;
     root.run("grep -x '# changed' /etc/imds-analyzer/imds-analyzer.toml")?;
     rpm(&["-e"], name).context("erasing it")?;
@@ -66,10 +73,12 @@ pub(super) fn run(suite: &str, package: &Path, newer: &Path) -> Result<()> {
         .changes_since(&before)?
         .into_iter()
         // The number of the group is whatever was free.
-        .map(|change| match change.rfind(|c: char| !c.is_ascii_digit() && c != ':') {
-            Some(end) if change.starts_with("+ group ") => change[..=end].to_owned() + ":",
-            _ => change,
-        })
+        .map(
+            |change| match change.rfind(|c: char| !c.is_ascii_digit() && c != ':') {
+                Some(end) if change.starts_with("+ group ") => change[..=end].to_owned() + ":",
+                _ => change,
+            },
+        )
         .collect();
     expect_left(&left, &LEFT, "after it was erased")?;
     root.remove()
@@ -77,6 +86,9 @@ pub(super) fn run(suite: &str, package: &Path, newer: &Path) -> Result<()> {
 
 fn expect_calls(root: &Root, expected: &[&str]) -> Result<()> {
     let calls = root.systemctl_calls()?;
-    ensure!(calls == expected, "systemctl was called {calls:?}, not {expected:?}");
+    ensure!(
+        calls == expected,
+        "systemctl was called {calls:?}, not {expected:?}"
+    );
     Ok(())
 }

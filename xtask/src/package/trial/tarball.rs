@@ -55,24 +55,37 @@ pub(super) fn run(suite: &str, package: &Path) -> Result<()> {
     root.run(INSTALL).context("installing it")?;
     expect_calls(
         &root,
-        &["daemon-reload", "enable imds-analyzer.service", "restart imds-analyzer.service"],
+        &[
+            "daemon-reload",
+            "enable imds-analyzer.service",
+            "restart imds-analyzer.service",
+        ],
     )?;
     root.run(UPGRADE).context("upgrading it")?;
     root.systemctl_calls()?;
     root.run(UNINSTALL).context("uninstalling it")?;
-    expect_calls(&root, &["disable --now imds-analyzer.service", "daemon-reload"])?;
+    expect_calls(
+        &root,
+        &["disable --now imds-analyzer.service", "daemon-reload"],
+    )?;
     // The script went with the rest, and the archive has it.
     root.run("cd /packages/imds-analyzer-*/ && ./uninstall.sh --purge")
         .context("purging it")?;
     root.run(IMAGE).context("installing it into an image")?;
     let calls = root.systemctl_calls()?;
-    ensure!(calls.is_empty(), "an image is made, and systemctl called {calls:?}");
+    ensure!(
+        calls.is_empty(),
+        "an image is made, and systemctl called {calls:?}"
+    );
     expect_left(&root.changes_since(&before)?, &[], "after a purge")?;
     root.remove()
 }
 
 fn expect_calls(root: &Root, expected: &[&str]) -> Result<()> {
     let calls = root.systemctl_calls()?;
-    ensure!(calls == expected, "systemctl was called {calls:?}, not {expected:?}");
+    ensure!(
+        calls == expected,
+        "systemctl was called {calls:?}, not {expected:?}"
+    );
     Ok(())
 }
