@@ -48,15 +48,24 @@ if [ -z "$DESTDIR" ]; then
     fi
 fi
 
-# Every file that is put somewhere, so that uninstall.sh removes these and no others.
+# Every file that is put somewhere and every directory (with a slash behind it) that was
+# not there, so that uninstall.sh removes these and no others.
 list="$PREFIX/share/imds-analyzer/installed-files"
 new_list=$(mktemp)
 trap 'rm -f "$new_list"' EXIT
 
+make_directory() {
+    if [ ! -d "$DESTDIR$1" ]; then
+        make_directory "$(dirname "$1")"
+        mkdir "$DESTDIR$1"
+        echo "$1/" >>"$new_list"
+    fi
+}
+
 # put MODE SOURCE PATH: through a name beside it, so that a running program can be
 # replaced and nobody reads half a file.
 put() {
-    mkdir -p "$DESTDIR$(dirname "$3")"
+    make_directory "$(dirname "$3")"
     cp "$2" "$DESTDIR$3.installing"
     chmod "$1" "$DESTDIR$3.installing"
     mv -f "$DESTDIR$3.installing" "$DESTDIR$3"
@@ -91,10 +100,14 @@ else
     echo "install.sh: $config is another one and stays; this version's is $config.new" >&2
 fi
 
-# What an older version put somewhere and this one doesn't.
+# What an older version put somewhere and this one doesn't; its directories are this one's.
 if [ -f "$DESTDIR$list" ]; then
-    while read -r file; do
-        grep -Fqx "$file" "$new_list" || [ "$file" = "$config" ] || rm -f "$DESTDIR$file"
+    while read -r path; do
+        case "$path" in
+        */) echo "$path" >>"$new_list" ;;
+        "$config") ;;
+        *) grep -Fqx "$path" "$new_list" || rm -f "$DESTDIR$path" ;;
+        esac
     done <"$DESTDIR$list"
 fi
 echo "$list" >>"$new_list"

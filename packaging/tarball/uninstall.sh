@@ -1,6 +1,6 @@
 #!/bin/sh
-# Removes what install.sh put somewhere. Logs, state, the group and a configuration
-# that was changed stay, unless it is told to purge.
+# Removes what install.sh put somewhere. Configuration, logs, state and the group stay,
+# unless it is told to purge.
 #
 #   sudo /usr/local/share/imds-analyzer/uninstall.sh [--purge]
 #
@@ -30,15 +30,18 @@ if [ -f "$list" ]; then
         systemctl disable --now imds-analyzer.service || true
     fi
     # This script is on the list: a shell that reads it on needs the file no more.
-    files=$(cat "$list")
-    for file in $files; do
-        [ "$file" = "$config" ] || rm -f "$file"
-    done
-    # What only imds-analyzer has files in; others' directories stay.
-    for directory in "$PREFIX/share/imds-analyzer" "$PREFIX/share/doc/imds-analyzer"; do
-        if [ -d "$directory" ]; then
-            rmdir "$directory" || true
-        fi
+    # Sorted so that a directory comes after what is in it.
+    for path in $(sort -r "$list"); do
+        case "$path" in
+        */)
+            # Others may have put something there meanwhile.
+            if [ -d "$path" ]; then
+                rmdir "$path" 2>/dev/null || true
+            fi
+            ;;
+        "$config") ;;
+        *) rm -f "$path" ;;
+        esac
     done
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload

@@ -91,11 +91,8 @@ fn section(page: &mut Roff, paragraph: &str) {
             let text = line.trim_start();
             page.text([if is_command { bold(text) } else { roman(text) }]);
         }
-    } else if let Some(codes) = paragraph.strip_prefix("Exit codes: ") {
-        page.control("SH", ["EXIT STATUS"]);
-        text(page, codes);
-    } else if let Some((before, codes)) = paragraph.split_once(" Exit codes: ") {
-        section(page, before);
+    } else if let Some((before, codes)) = paragraph.split_once("Exit codes: ") {
+        section(page, before.trim_end());
         page.control("SH", ["EXIT STATUS"]);
         text(page, codes);
     } else if !paragraph.trim().is_empty() {
@@ -147,6 +144,7 @@ mod tests {
         for paragraph in [
             "Exit codes: 0 done,\n1 failed.",
             "Ready.\nSays so. Exit codes: 0 done,\n1 failed.",
+            "Ready.\nExit codes: 0 done,\n1 failed.",
         ] {
             let page = rendered(paragraph);
             assert!(

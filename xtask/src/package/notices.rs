@@ -10,9 +10,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::Release;
 use super::template::fill_file;
 use super::tree::sorted;
+use super::{Release, source};
 use crate::command::{CommandExt as _, cargo};
 use crate::kernel::MACHINES;
 
@@ -64,12 +64,16 @@ pub(super) fn collect(release: &Release) -> Result<String> {
             )
         })
         .collect();
+    let lgpl = source("licences/LGPL-2.1");
+    let lgpl =
+        fs::read_to_string(&lgpl).with_context(|| format!("cannot read {}", lgpl.display()))?;
     fill_file(
         "third-party.txt.in",
         &[
             ("VERSION", &release.version),
             ("CRATES", &crates.join("\n")),
             ("TEXTS", &texts.join("\n")),
+            ("LGPL", &lgpl),
         ],
     )
 }

@@ -67,10 +67,33 @@ pub(super) fn run(suite: &str, package: &Path, newer: &Path) -> Result<()> {
     step("purging it", "dpkg -P imds-analyzer >&2".to_owned())?;
     expect_left(&root.changes_since(&before)?, &[], "after a purge")?;
 
-    // A purge of what is installed is both at once.
-    installed("installing it after a purge", &package)?;
+    // Once more where systemd runs, and with a purge of what is installed.
+    root.pretend_systemd()?;
+    installed("installing it under systemd", &package)?;
+    expect_actions(&root, &["start"])?;
     step("using it", USE.to_owned())?;
+    installed("upgrading it under systemd", &newer)?;
+    expect_actions(&root, &["restart"])?;
     step("purging it at once", "dpkg -P imds-analyzer >&2".to_owned())?;
+    expect_actions(&root, &["stop"])?;
     expect_left(&root.changes_since(&before)?, &[], "after a purge at once")?;
     root.remove()
+}
+
+/// What `systemctl` was told to do with the service.
+fn expect_actions(root: &Root, expected: &[&str]) -> Result<()> {
+    let calls = root.systemctl_calls()?;
+    let actions: Vec<&str> = calls
+        .iter()
+        .filter_map(|call| {
+            let words = call.strip_suffix(" imds-analyzer.service")?;
+            words.split(' ').next_back()
+        })
+        .filter(|word| ["start", "stop", "restart"].contains(word))
+        .collect();
+    ensure!(
+        actions == expected,
+        "systemctl was called {calls:?}, and should {expected:?}"
+    );
+    Ok(())
 }

@@ -14,10 +14,20 @@ use crate::package::directory;
 /// Runs the script `$2` in the root `$1`, in which `/proc` is. The network namespace is
 /// one of its own: nothing that is tried reaches anybody.
 const IN_ROOT: &str = "mount -t proc proc \"$1/proc\" && exec chroot \"$1\" \
-    /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive \
-    DPKG_MAINTSCRIPT_PACKAGE=imds-analyzer sh -exc \"$2\"";
-/// Notes its arguments. For whoever asks it something the answer is yes.
-const SYSTEMCTL: &str = "#!/bin/sh\necho \"$*\" >>/systemctl.calls\n";
+    /usr/bin/env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C \
+    DEBIAN_FRONTEND=noninteractive DPKG_MAINTSCRIPT_PACKAGE=imds-analyzer sh -exc \"$2\"";
+/// Notes its arguments. For whoever asks it something the answer is yes, and Debian's
+/// preset, which deb-systemd-helper leaves to it, enables what is installed.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+echo "$*" >>/systemctl.calls
+case "$*" in
+*is-enabled*) echo enabled ;;
+*--preset-mode=enable-only*)
+    mkdir -p /etc/systemd/system/sysinit.target.wants
+    ln -s /usr/lib/systemd/system/imds-analyzer.service /etc/systemd/system/sysinit.target.wants/
+    ;;
+esac
+"#;
 /// Where packages are put for scripts.
 const PACKAGES: &str = "packages";
 /// What package managers write about themselves, groupdel's copies of what it changes, and

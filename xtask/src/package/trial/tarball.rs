@@ -49,8 +49,6 @@ pub(super) fn run(suite: &str, package: &Path) -> Result<()> {
     let root = Root::copy(suite, "tarball")?;
     root.pretend_systemd()?;
     root.bring(package)?;
-    // Directories of the system that were not there are not ours to remove again.
-    root.run("mkdir -p /etc/sysusers.d /etc/systemd/system /usr/local/share/man/man1")?;
     let before = root.listing()?;
     root.run(INSTALL).context("installing it")?;
     expect_calls(
