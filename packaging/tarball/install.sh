@@ -32,13 +32,20 @@ case "$PREFIX" in
 /*) ;;
 *) fail "PREFIX must be an absolute path, not $PREFIX" ;;
 esac
+case "$DESTDIR" in
+"" | /*) ;;
+*) fail "DESTDIR must be an absolute path, not $DESTDIR" ;;
+esac
 
 cd "$(dirname "$0")"
 [ -f tree/bin/imds-analyzer ] || fail "tree/ is missing: unpack the whole archive"
-tree/bin/imds-analyzer --version >/dev/null || fail "this program does not run on this machine ($(uname -m))"
 
-if [ -z "$DESTDIR" ]; then
+if [ -n "$DESTDIR" ]; then
+    mkdir -p "$DESTDIR"
+else
     [ "$(id -u)" -eq 0 ] || fail "run it as root"
+    tree/bin/imds-analyzer --version >/dev/null ||
+        fail "this program does not run on this machine ($(uname -m))"
     # Two copies of the unit would hide one another.
     if dpkg-query -W -f '${db:Status-Status}' imds-analyzer 2>/dev/null | grep -qx installed; then
         fail "the Debian package imds-analyzer is installed: remove it first"

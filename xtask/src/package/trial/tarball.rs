@@ -36,7 +36,7 @@ const UNINSTALL: &str = "
     grep -x '# changed' /etc/imds-analyzer/imds-analyzer.toml";
 /// Into the root of an image.
 const IMAGE: &str = "
-    cd /packages/imds-analyzer-*/ && mkdir /packages/image
+    cd /packages/imds-analyzer-*/
     DESTDIR=/packages/image PREFIX=/usr ./install.sh
     test -x /packages/image/usr/bin/imds-analyzer
     grep '^ExecStart=/usr/bin/imds-analyzer run ' \
