@@ -28,7 +28,7 @@ for word in "$@"; do
 done
 
 case "$PREFIX" in
-*[[:space:]]*) fail "PREFIX must be a path without a space, not '$PREFIX'" ;;
+*[!A-Za-z0-9/._+-]*) fail "PREFIX may have letters, digits and /._+- in it, not '$PREFIX'" ;;
 /*) ;;
 *) fail "PREFIX must be an absolute path, not $PREFIX" ;;
 esac

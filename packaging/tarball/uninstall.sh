@@ -4,10 +4,13 @@
 #
 #   sudo /usr/local/share/imds-analyzer/uninstall.sh [--purge]
 #
-# PREFIX as for install.sh.
+# It knows where it was installed; started from the archive it asks PREFIX, as install.sh.
 set -eu
 
-PREFIX=${PREFIX:-/usr/local}
+case "$0" in
+/*/share/imds-analyzer/uninstall.sh) PREFIX=${0%/share/imds-analyzer/uninstall.sh} ;;
+*) PREFIX=${PREFIX:-/usr/local} ;;
+esac
 purge=no
 
 fail() {

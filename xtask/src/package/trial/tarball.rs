@@ -43,6 +43,13 @@ const IMAGE: &str = "
         /packages/image/etc/systemd/system/imds-analyzer.service
     test -e /packages/image/etc/sysusers.d/imds-analyzer.conf
     ! getent group imds-analyzer";
+/// Elsewhere, and removed by the script that was installed there.
+const ELSEWHERE: &str = "
+    cd /packages/imds-analyzer-*/
+    PREFIX=/opt/imds-analyzer ./install.sh --no-start
+    /opt/imds-analyzer/bin/imds-analyzer --version
+    /opt/imds-analyzer/share/imds-analyzer/uninstall.sh --purge
+    ! PREFIX='/opt/a b' ./install.sh";
 
 /// Installs, upgrades and removes it in `suite`.
 pub(super) fn run(suite: &str, package: &Path) -> Result<()> {
@@ -75,6 +82,16 @@ pub(super) fn run(suite: &str, package: &Path) -> Result<()> {
         calls.is_empty(),
         "an image is made, and systemctl called {calls:?}"
     );
+    root.run(ELSEWHERE)
+        .context("installing it below another prefix")?;
+    expect_calls(
+        &root,
+        &[
+            "daemon-reload",
+            "disable --now imds-analyzer.service",
+            "daemon-reload",
+        ],
+    )?;
     expect_left(&root.changes_since(&before)?, &[], "after a purge")?;
     root.remove()
 }
