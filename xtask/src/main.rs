@@ -10,7 +10,9 @@ mod command;
 mod cross;
 mod demo;
 mod dist;
+mod distribution;
 mod kernel;
+mod package;
 mod progress;
 mod setup;
 mod test;
@@ -41,8 +43,8 @@ enum Task {
     VmTest(vm::Args),
     /// What the analyzer costs on this machine, as ratios measured in one run
     Bench(bench::Args),
-    /// The static, stripped release binaries of both architectures, with sizes and SHA-256
-    Dist,
+    /// What is released: static binaries of both architectures and the packages around them
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::VmTest(args) => vm::run(&args),
         Task::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
-        Task::Dist => dist::run().map(|()| ExitCode::SUCCESS),
+        Task::Dist(args) => dist::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

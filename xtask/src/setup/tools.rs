@@ -27,11 +27,21 @@ const TOOLS: &[Tool] = &[
     tool(
         "debootstrap",
         "debootstrap",
-        "an old distribution to run the static binary in",
+        "distributions to run the static binary and install the packages in",
     ),
     tool("ip", "iproute2", "network namespaces of tests and demo"),
-    tool("dpkg-deb", "dpkg", "unpacks the test kernels"),
-    tool("rpm", "rpm", "package lookups, and rpmbuild to test them"),
+    tool(
+        "dpkg-deb",
+        "dpkg",
+        "unpacks the test kernels and makes the .deb",
+    ),
+    tool(
+        "rpmbuild",
+        "rpm",
+        "makes the .rpm, and tests package lookups",
+    ),
+    tool("lintian", "lintian", "checks the .deb"),
+    tool("rpmlint", "rpmlint", "checks the .rpm"),
     tool("systemd-analyze", "systemd", "verifies the units"),
 ];
 

@@ -6,6 +6,7 @@
 mod cases;
 mod lints;
 mod page;
+mod packages;
 mod released;
 mod report;
 mod suites;
@@ -47,10 +48,21 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let built = || binaries.as_ref().context("not run: the build failed");
     report.check("systemd units", || units::verify(&built()?.analyzer));
     report.check("report in a browser", || page::shows(built()?));
+    let mut packed = None;
+    report.check("packages", || {
+        packed = Some(packages::pack(&built()?.analyzer)?);
+        Ok(())
+    });
     report.cases("suite, this kernel", || suites::on_this_machine(built()?));
     if !args.no_vm {
         report.many("core of the matrix", || suites::in_vms(&vm::core()));
         report.check("released binary", released::verify);
+        report.check("packages, Debian 11 to 13", || {
+            packed
+                .as_ref()
+                .context("not run: there are none")?
+                .install()
+        });
     }
     if !args.no_vm {
         println!("\nOf the VMs this is the core; `cargo xtask vm-test` runs every cell.");

@@ -1,55 +1,19 @@
-//! `cargo xtask dist`: the binaries that are released.
+//! One static binary as it is released, and what must not be wrong with it.
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::binaries;
-use crate::command::CommandExt as _;
-use crate::kernel::{MACHINES, Machine};
-use crate::progress::step;
+use crate::kernel::Machine;
 use crate::workspace;
 
 /// The size that a binary promises to stay below, in bytes.
 const SIZE_LIMIT: u64 = 5_000_000;
-/// In the format that `sha256sum --check` reads.
-const SUMS: &str = "SHA256SUMS";
 /// An executable that needs an interpreter to load its libraries names it in a segment
 /// of this type (ELF-64 Object File Format, "Program Header").
 const PT_INTERP: u32 = 3;
-
-/// Builds them into `target/dist` and prints path, size and SHA-256 of each.
-pub(crate) fn run() -> Result<()> {
-    let dir = workspace::target_dir().join("dist");
-    if dir.exists() {
-        // A checksum must not be of another build's file.
-        fs::remove_dir_all(&dir).with_context(|| format!("cannot clear {}", dir.display()))?;
-    }
-    fs::create_dir_all(&dir)?;
-    for machine in MACHINES {
-        let name = format!("release build for {}", machine.arch);
-        step(name, || build(machine))?;
-    }
-    let names = MACHINES.map(file_name);
-    let sums = Command::new("sha256sum")
-        .current_dir(&dir)
-        .args(&names)
-        .read()?;
-    fs::write(dir.join(SUMS), &sums)?;
-    for (name, line) in names.iter().zip(sums.lines()) {
-        let path = dir.join(name);
-        println!(
-            "{}\n  {} bytes, statically linked\n  sha256 {}",
-            path.display(),
-            path.metadata()?.len(),
-            line.split(' ').next().unwrap_or_default()
-        );
-    }
-    println!("{}", dir.join(SUMS).display());
-    Ok(())
-}
 
 /// Builds the binary for `machine` into `target/dist`; what is wrong with it is an error.
 pub(crate) fn build(machine: &Machine) -> Result<PathBuf> {
@@ -73,7 +37,8 @@ pub(crate) fn build(machine: &Machine) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn file_name(machine: &Machine) -> String {
+/// How it is called among the released files.
+pub(super) fn file_name(machine: &Machine) -> String {
     format!("imds-analyzer-{}", machine.arch)
 }
 
