@@ -1,5 +1,7 @@
 //! May v1 be turned off here? Every reason why not, or why nobody can tell.
 
+use imds_analyzer_common::loss::LossCause;
+
 use super::{
     coverage::{Boots, HostCoverage},
     group::Counts,
@@ -182,6 +184,8 @@ fn of_host(host: &HostCoverage, facts: &Facts<'_>) -> Vec<Reason> {
         let sum = losses.entry(cause).or_default();
         *sum = sum.saturating_add(*count);
     }
+    // Statuses of requests that have their records.
+    losses.remove(LossCause::ResponseRingFull.as_str());
     for (cause, count) in losses {
         let text = format!(
             "capture lost something {} times: {}",

@@ -5,8 +5,8 @@
 
 mod cases;
 mod lints;
-mod page;
 mod packages;
+mod page;
 mod released;
 mod report;
 mod suites;

@@ -105,6 +105,15 @@ fn each_thing_that_is_not_known_makes_it_uncertain() {
     });
     assert_eq!(kinds(&report), [ReasonKind::Loss]);
 
+    let report = with(|run| {
+        run.write(
+            "capture_loss",
+            r#""cause":"response_ring_full","count":3,"total":3"#,
+        );
+        run
+    });
+    assert_eq!(report.verdict, Verdict::Safe, "no request was lost");
+
     let report = with(|run| run.lose(1));
     assert_eq!(kinds(&report), [ReasonKind::RecordsLost]);
 
