@@ -2,15 +2,18 @@
 // client of it has, or its client for any metadata. Each does its work twice.
 'use strict';
 
+// Milliseconds that it waits for an answer.
+const timeout = Number(process.argv[3]);
+
 const clients = {
   credentials() {
     const { fromInstanceMetadata } = require('@smithy/credential-provider-imds');
-    const provider = fromInstanceMetadata({ timeout: 60000, maxRetries: 0 });
+    const provider = fromInstanceMetadata({ timeout, maxRetries: 0 });
     return async () => (await provider()).secretAccessKey;
   },
   metadata() {
     const { MetadataService } = require('@aws-sdk/ec2-metadata-service');
-    const service = new MetadataService({ httpOptions: { timeout: 60000 }, retries: 0 });
+    const service = new MetadataService({ httpOptions: { timeout }, retries: 0 });
     return () => service.request('/latest/meta-data/ami-id', {});
   },
 };

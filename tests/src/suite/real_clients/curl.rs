@@ -13,7 +13,8 @@ use anyhow::{Result, ensure};
 
 use super::{expect_from, installed::program, url, with_secret_args};
 use crate::{
-    mock::access_log::TOKEN_HEADER,
+    compare::Cause,
+    mock::{access_log::TOKEN_HEADER, imds::TokenAnswer},
     netns::{IMDS_V4, IMDS_V6, Netns},
     suite::{
         Entry, cases,
@@ -32,6 +33,7 @@ pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
         curl_without_token_is_v1,
         curl_with_token_is_v2,
         curl_over_ipv6_is_captured,
+        curl_after_another_that_was_refused_a_token_has_that_cause,
         curl_with_several_urls_is_a_record_for_each,
     ]
 }
@@ -59,18 +61,7 @@ fn curl_over_ipv6_is_captured(case: &mut Case<'_>) -> Result<()> {
 
 fn token_and_get(case: &mut Case<'_>, service: &str) -> Result<()> {
     let netns = &case.session.netns;
-    let put = curl(
-        netns,
-        &[
-            "-X",
-            "PUT",
-            "-H",
-            "X-aws-ec2-metadata-token-ttl-seconds: 60",
-            "-H",
-            &format!("X-Case: {}/1", case.name),
-            &format!("{service}/latest/api/token"),
-        ],
-    )?;
+    let put = ask_for_token(case, service)?;
     let token = String::from_utf8(put.output.clone())?;
     ensure!(token.len() == 56, "the mock gave no token");
     let get = curl(
@@ -84,6 +75,34 @@ fn token_and_get(case: &mut Case<'_>, service: &str) -> Result<()> {
     )?;
     let senders = HashMap::from([(1, put.sender), (2, with_secret_args(get))]);
     let expected = expect_from(case, &senders, 2)?;
+    case.verify(&expected)
+}
+
+/// Runs curl for a token, as request 1.
+fn ask_for_token(case: &Case<'_>, service: &str) -> Result<Ran> {
+    curl(
+        &case.session.netns,
+        &[
+            "-X",
+            "PUT",
+            "-H",
+            "X-aws-ec2-metadata-token-ttl-seconds: 60",
+            "-H",
+            &format!("X-Case: {}/1", case.name),
+            &format!("{service}/latest/api/token"),
+        ],
+    )
+}
+
+/// As scripts do it: one process asks for the token, another sends the request.
+fn curl_after_another_that_was_refused_a_token_has_that_cause(case: &mut Case<'_>) -> Result<()> {
+    let mock = case.session.mock.clone();
+    let _until_the_end = mock.imds().answer_tokens(TokenAnswer::Refuse(403));
+    let put = ask_for_token(case, &format!("http://{IMDS_V4}"))?;
+    let get = curl(&case.session.netns, &[&url(case.name, 2)])?;
+    let senders = HashMap::from([(1, put.sender), (2, get.sender)]);
+    let mut expected = expect_from(case, &senders, 2)?;
+    expected[1].cause = Cause::Is("token_refused", Some(403));
     case.verify(&expected)
 }
 

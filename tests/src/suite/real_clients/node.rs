@@ -22,6 +22,7 @@ pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
         js_sdk_gets_credentials_with_a_token,
         js_sdk_over_ipv6_is_captured,
         js_sdk_whose_token_is_refused_stays_with_v1,
+        js_sdk_whose_token_never_comes_falls_back_each_time,
         js_metadata_service_asks_for_a_token_each_time,
         js_metadata_service_whose_token_is_refused_stays_with_v1,
     ]
@@ -51,6 +52,10 @@ fn start(
     HeldClient::start(&case.session.netns, &program("node")?, &words, environment)
 }
 
+/// Milliseconds that the SDK waits for an answer that comes, and for one that doesn't.
+const LONG: &str = "60000";
+const SHORT: &str = "5000";
+
 /// How often the script `aws_sdk.js` lets a client of the SDK do what it is for.
 const CALLS: usize = 2;
 
@@ -58,13 +63,14 @@ fn sdk(
     case: &Case<'_>,
     script: &ScriptFile,
     client: &str,
+    timeout: &str,
     environment: &[(&str, &str)],
 ) -> Result<HeldClient> {
     let modules = part(&case.session.setup().clients, "node/node_modules")?;
     let modules = modules.to_string_lossy();
     let mut all = vec![("NODE_PATH", &*modules)];
     all.extend(environment);
-    start(case, script, &[client], &all)
+    start(case, script, &[client, timeout], &all)
 }
 
 fn sdk_script() -> Result<ScriptFile> {
@@ -83,14 +89,14 @@ fn in_every_call<const N: usize>(steps: [Step; N]) -> Vec<Step> {
 
 fn js_sdk_gets_credentials_with_a_token(case: &mut Case<'_>) -> Result<()> {
     let script = sdk_script()?;
-    let client = sdk(case, &script, "credentials", &[])?;
+    let client = sdk(case, &script, "credentials", LONG, &[])?;
     run(case, client, &credentials_of_every_call())
 }
 
 fn js_sdk_over_ipv6_is_captured(case: &mut Case<'_>) -> Result<()> {
     let script = sdk_script()?;
     let mode = ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv6");
-    let client = sdk(case, &script, "credentials", &[mode])?;
+    let client = sdk(case, &script, "credentials", LONG, &[mode])?;
     run(case, client, &credentials_of_every_call())
 }
 
@@ -101,7 +107,21 @@ fn js_sdk_whose_token_is_refused_stays_with_v1(case: &mut Case<'_>) -> Result<()
     run_without_tokens(
         case,
         TokenAnswer::Refuse(404),
-        |case| sdk(case, &script, "credentials", &[]),
+        |case| sdk(case, &script, "credentials", LONG, &[]),
+        "done",
+        &steps,
+    )
+}
+
+/// What it does in a container behind a hop limit of 1: it asks again for every call.
+fn js_sdk_whose_token_never_comes_falls_back_each_time(case: &mut Case<'_>) -> Result<()> {
+    let script = sdk_script()?;
+    let [list, role] = credentials(v1);
+    let steps = in_every_call([token_request(), list, role]);
+    run_without_tokens(
+        case,
+        TokenAnswer::Never,
+        |case| sdk(case, &script, "credentials", SHORT, &[]),
         "done",
         &steps,
     )
@@ -113,7 +133,7 @@ const DOUBLE_SLASH: &str = "//latest/meta-data/ami-id";
 
 fn js_metadata_service_asks_for_a_token_each_time(case: &mut Case<'_>) -> Result<()> {
     let script = sdk_script()?;
-    let client = sdk(case, &script, "metadata", &[])?;
+    let client = sdk(case, &script, "metadata", LONG, &[])?;
     run(
         case,
         client,
@@ -128,7 +148,7 @@ fn js_metadata_service_whose_token_is_refused_stays_with_v1(case: &mut Case<'_>)
     run_without_tokens(
         case,
         TokenAnswer::Refuse(405),
-        |case| sdk(case, &script, "metadata", &[]),
+        |case| sdk(case, &script, "metadata", LONG, &[]),
         "done",
         &steps,
     )
