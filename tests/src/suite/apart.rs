@@ -8,6 +8,7 @@ use super::{
     session::{Session, Setup},
 };
 use crate::{
+    compare::{Outcome, Silence},
     mock::Mock,
     netns::{Cable, IMDS_V4, Impairment, Netns},
 };
@@ -67,7 +68,11 @@ fn retransmitted_requests_are_recorded_once(setup: &Setup, name: &'static str) -
     );
     let requests = usize::try_from(sender.fact("requests")?)?;
     let mut case = session.case(name);
-    let expected = case.of_sender(&sender, requests)?;
+    let mut expected = case.of_sender(&sender, requests)?;
+    for one in &mut expected {
+        // An answer that is lost time and again can be later than the deadline.
+        one.outcome = Outcome::AsAnsweredOr(&[Silence::Deadline]);
+    }
     case.verify(&expected)?;
     sender.finish()?;
     session.stop().map(drop)

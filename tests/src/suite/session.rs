@@ -22,6 +22,9 @@ use crate::{
 /// How long a record may take to come. Only a failure ever waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A machine that is emulated may take seconds to answer; still sooner than [`PATIENCE`].
+const PATIENT: &str = "response_deadline_ms = 15000";
+
 /// Case name of the requests that a session sends itself.
 pub(super) const FENCE: &str = "fence";
 /// Their numbers have six digits, so that none is the beginning of another.
@@ -100,7 +103,7 @@ impl Session {
             format,
             netns: netns.path(),
             output: None,
-            settings: "",
+            settings: PATIENT,
             verbose,
         }
         .start(|_| {})?;
