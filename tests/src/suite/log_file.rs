@@ -117,11 +117,19 @@ impl<'s> World<'s> {
 
     /// Waits until the record of the last request is written.
     fn await_last(&self) -> Result<()> {
-        let marker = format!("case={}&n={}\"", self.case, self.sent);
-        await_that(&format!("no record with {marker}"), || {
+        self.await_lines(&format!("case={}&n={}\"", self.case, self.sent), 1)
+    }
+
+    /// Waits until so many runs have written that they began.
+    fn await_starts(&self, count: usize) -> Result<()> {
+        self.await_lines("\"event\":\"analyzer_started\"", count)
+    }
+
+    fn await_lines(&self, marker: &str, count: usize) -> Result<()> {
+        await_that(&format!("no {count} records with {marker}"), || {
             let holds =
-                |line: &Vec<u8>| line.windows(marker.len()).any(|it| it == marker.as_bytes());
-            Ok(self.lines()?.iter().any(holds))
+                |line: &&Vec<u8>| line.windows(marker.len()).any(|it| it == marker.as_bytes());
+            Ok(self.lines()?.iter().filter(holds).count() >= count)
         })
     }
 
@@ -274,7 +282,9 @@ fn killed_run_is_told_by_the_next(setup: &Setup, name: &'static str) -> Result<(
     world.await_last()?;
     analyzer.kill()?;
     world.start("")?.terminate()?;
-    world.start("")?.kill()?;
+    let analyzer = world.start("")?;
+    world.await_starts(3)?;
+    analyzer.kill()?;
     write!(
         OpenOptions::new().append(true).open(&log)?,
         "{{\"timestamp\":\"20"
