@@ -44,6 +44,7 @@ pub(crate) struct Console {
     pub(crate) auto: Option<Backend>,
     /// `IMDS-REFUSED backend=B …`: asking for it by name failed, as `check` says it would.
     pub(crate) refused: Vec<Backend>,
+    stages: Vec<String>,
     suites: Vec<SuiteCount>,
     passes: u32,
     fails: u32,
@@ -72,6 +73,8 @@ impl Console {
         } else if let Some(refused) = line.strip_prefix("IMDS-REFUSED backend=") {
             let name = refused.split(' ').next().unwrap_or_default();
             self.refused.extend(Backend::of_name(name));
+        } else if let Some(stage) = line.strip_prefix("IMDS-BOOT stage=") {
+            self.stages.push(stage.to_owned());
         } else if KERNEL_FAILURES.iter().any(|words| line.contains(words)) {
             self.kernel_failure.get_or_insert_with(|| line.to_owned());
         } else {
@@ -115,6 +118,31 @@ impl Console {
             (0, 0) => Err(format!("no verdict on the console ({status})")),
             _ => Err("the VM's verdict is fail".into()),
         }
+    }
+
+    /// Whether a VM that boots again did what was expected of boot number `stage`: said so,
+    /// and rebooted, which ends QEMU.
+    pub(crate) fn judge_stage(&self, stage: u32, status: Option<ExitStatus>) -> Result<(), String> {
+        let within = |reason: String| Err(format!("boot {stage}: {reason}"));
+        if let Some(failure) = &self.kernel_failure {
+            return within(format!("the kernel failed: {failure}"));
+        }
+        let Some(status) = status else {
+            return within("the VM did not reboot and was stopped".into());
+        };
+        match self.suite() {
+            Some(suite) if suite.failed > 0 => {
+                return within(format!("{} checks failed", suite.failed));
+            }
+            _ => {}
+        }
+        if self.stages != [format!("{stage} ok")] {
+            return within(format!("no word of its end on the console ({status})"));
+        }
+        if status.code() != Some(0) {
+            return within(format!("QEMU ended with {status} instead of a reboot"));
+        }
+        Ok(())
     }
 
     fn judge_suite(&self, backend: Backend, status: ExitStatus) -> Result<(), String> {
