@@ -6,10 +6,9 @@ use anyhow::{Result, ensure};
 
 use super::{LOGS, PACKAGE, UNIT, systemd};
 
-/// Installs it, enabled and running.
+/// Installing it enables and starts the service.
 pub(super) fn install() -> Result<()> {
     systemd::run("dpkg", &["--install", PACKAGE])?;
-    systemd::run("systemctl", &["enable", "--now", UNIT])?;
     let state = systemd::state(UNIT)?;
     ensure!(
         state == ("enabled".into(), "active".into()),
@@ -39,7 +38,7 @@ pub(super) fn remove() -> Result<()> {
     Ok(())
 }
 
-/// Purging it leaves nothing but its group, as Debian's packages do.
+/// Purging it leaves nothing, not even its group.
 pub(super) fn purge() -> Result<()> {
     systemd::run("dpkg", &["--purge", "imds-analyzer"])?;
     // Ours are named after the test.
@@ -60,6 +59,8 @@ pub(super) fn purge() -> Result<()> {
         "left behind: {}",
         found.replace('\n', " ")
     );
+    let group = systemd::output("getent", &["group", "imds-analyzer"])?;
+    ensure!(!group.status.success(), "its group is left");
     let known = systemd::run("systemctl", &["list-unit-files", "--no-legend", "imds-*"]);
     ensure!(
         known.as_deref().unwrap_or_default().trim().is_empty(),

@@ -1,13 +1,65 @@
 //! A Debian system in a directory: debootstrap, from this machine's own mirrors.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::command::{CommandExt as _, privileged, required};
 use crate::kernel;
 use crate::progress::note;
+
+/// As [`bootstrap`], without `left_out`, and from an archive below `dir` if that was made
+/// of the same packages before: unpacking takes seconds.
+pub(super) fn bootstrap_once(
+    dir: &Path,
+    suite: &str,
+    packages: &[&str],
+    left_out: &[&str],
+    tree: &Path,
+) -> Result<()> {
+    let (archive, manifest_file) = (dir.join("debian.tar"), dir.join("debian.manifest"));
+    let manifest = format!(
+        "{suite} {}\nwithout {}\n",
+        packages.join(" "),
+        left_out.join(" ")
+    );
+    let is_same = fs::read_to_string(&manifest_file).is_ok_and(|old| old == manifest);
+    if !is_same || !archive.is_file() {
+        remove_if_there(&manifest_file)?;
+        remove_if_there(&archive)?;
+        bootstrap(suite, packages, tree)?;
+        let mut remove = privileged("rm")?;
+        remove.args(["-rf", "--"]);
+        remove.args(left_out.iter().map(|directory| tree.join(directory)));
+        remove.run()?;
+        // Ours, though root fills it.
+        fs::File::create(&archive)?;
+        privileged("tar")?
+            .args(["--numeric-owner", "--xattrs", "-C"])
+            .arg(tree)
+            .arg("-cf")
+            .args([&archive, &PathBuf::from(".")])
+            .run()?;
+        return fs::write(&manifest_file, manifest).context("cannot write the manifest");
+    }
+    privileged("mkdir")?.arg("-p").arg(tree).run()?;
+    privileged("tar")?
+        .args(["--numeric-owner", "--xattrs", "-C"])
+        .arg(tree)
+        .arg("-xpf")
+        .arg(&archive)
+        .run()
+}
+
+fn remove_if_there(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Installs `packages` of `suite`, and what is essential, into `tree`, from the first mirror
 /// of this machine that serves it.

@@ -156,7 +156,7 @@ fn disks(cells: &[Cell], dir: &Path) -> BTreeMap<String, Result<Disk, String>> {
         disks.entry(disk_name(cell)).or_insert_with(|| {
             let binaries = binaries.as_ref().map_err(|reason| reason.clone())?;
             let kernel = obtained[&id].as_ref().map_err(Clone::clone)?;
-            disk(dir, &disk_name(cell), cell.guest, binaries, kernel).map_err(message)
+            disk(dir, cell, binaries, kernel).map_err(message)
         });
     }
     disks
@@ -182,16 +182,10 @@ fn obtain(kernel: &Kernel, purpose: Purpose) -> Result<Obtained, String> {
     })
 }
 
-fn disk(
-    dir: &Path,
-    name: &str,
-    guest: Guest,
-    binaries: &Binaries,
-    kernel: &Obtained,
-) -> Result<Disk> {
-    let (root, inputs) = match guest {
+fn disk(dir: &Path, cell: &Cell, binaries: &Binaries, kernel: &Obtained) -> Result<Disk> {
+    let (root, inputs) = match cell.guest {
         Guest::Lean | Guest::Crowd => {
-            let archive = initramfs::build(dir, name, binaries, &kernel.modules)
+            let archive = initramfs::build(dir, &disk_name(cell), binaries, &kernel.modules)
                 .context("cannot write the guest's file system")?;
             (Root::Initramfs(archive.clone()), vec![archive])
         }
@@ -203,7 +197,7 @@ fn disk(
             (Root::Image(image), inputs)
         }
         Guest::Boot => {
-            let (disk, package) = boot::build(dir, binaries, kernel)
+            let (disk, package) = boot::build(dir, binaries, cell.kernel, kernel)
                 .context("cannot write the disk of the boot test")?;
             let inputs = vec![boot::manifest_file(dir), package, binaries.tests.clone()];
             (Root::Disk(disk), inputs)

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::files::{FILES, MASKED, WANTED};
-use super::stand_in;
 use crate::binaries::Binaries;
 use crate::command::{CommandExt as _, privileged};
-use crate::kernel::Obtained;
+use crate::kernel::{Kernel, Obtained};
+use crate::package::{Common, Product, Release};
 use crate::progress::step;
 use crate::vm::{debian, ext4};
 
@@ -68,12 +68,13 @@ pub(in crate::vm) fn manifest_file(dir: &Path) -> PathBuf {
 pub(in crate::vm) fn build(
     dir: &Path,
     binaries: &Binaries,
-    kernel: &Obtained,
+    kernel: &Kernel,
+    obtained: &Obtained,
 ) -> Result<(PathBuf, PathBuf)> {
     let dir = dir.join(DIRECTORY);
     fs::create_dir_all(&dir)?;
-    let base = base(&dir, kernel)?;
-    let package = stand_in::package(&dir, &binaries.analyzer)?;
+    let base = base(&dir, obtained)?;
+    let package = package(&dir, binaries, kernel)?;
     let disk = dir.join("disk.ext4");
     ext4::copy(&base, &disk)?;
     ext4::write_files(
@@ -84,6 +85,19 @@ pub(in crate::vm) fn build(
         ],
     )?;
     Ok((disk, package))
+}
+
+/// The package as it is released, around the program under test.
+fn package(dir: &Path, binaries: &Binaries, kernel: &Kernel) -> Result<PathBuf> {
+    let release = Release::of_workspace()?;
+    let common = Common::make(&release)?;
+    let product = Product {
+        machine: kernel.machine,
+        program: &binaries.analyzer,
+        release: &release,
+        common: &common,
+    };
+    product.deb(dir)
 }
 
 /// The disk without our programs, from the cache or made now.
@@ -127,7 +141,7 @@ fn make(dir: &Path, kernel: &Obtained, image: &Path) -> Result<()> {
             .run()
     };
     clear()?;
-    let outcome = debian::bootstrap(SUITE, PACKAGES, &tree)
+    let outcome = debian::bootstrap_once(dir, SUITE, PACKAGES, LEFT_OUT, &tree)
         .and_then(|()| write_own(&own, kernel))
         .and_then(|()| complete(&tree, &own))
         .and_then(|()| ext4::pack(&tree, SPARE_KIB, image));
@@ -177,19 +191,13 @@ fn directory_of(own: &Path, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Adds the test's files, and takes away what nobody reads.
+/// Adds the test's files.
 fn complete(tree: &Path, own: &Path) -> Result<()> {
     privileged("cp")?
         .args(["-a", "--no-preserve=ownership"])
         .arg(own.join("."))
         .arg(tree)
-        .run()?;
-    let mut remove = privileged("rm")?;
-    remove.args(["-rf", "--"]);
-    for directory in LEFT_OUT {
-        remove.arg(tree.join(directory));
-    }
-    remove.run()
+        .run()
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 
 mod files;
 mod image;
-mod stand_in;
 
 pub(super) use image::{build, manifest_file};
 
