@@ -52,7 +52,7 @@ usage, 3 something uses v1, 4 cannot tell: loss, gaps or blind spots.";
 
 /// Flags of `reboot-cycle`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct RebootCycleArgs {
     /// What to do.
     #[command(subcommand)]

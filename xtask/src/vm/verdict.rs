@@ -274,6 +274,33 @@ mod tests {
         assert!(judge(&GOOD.replace("IMDS-AUTO", "IMDS-ATUO"), 33).is_err());
     }
 
+    fn judge_stage(console: &str, exit_code: i32) -> Result<(), String> {
+        let mut read = Console::default();
+        console.lines().for_each(|line| read.read(line));
+        read.judge_stage(2, Some(ExitStatus::from_raw(exit_code << 8)))
+    }
+
+    #[test]
+    fn boot_that_says_so_and_reboots_goes_on() {
+        let good = "ok 1.0s x\r\nIMDS-BOOT stage=2 ok\r\nreboot: Restarting system\r\n";
+        assert_eq!(judge_stage(good, 0), Ok(()));
+        // It was another boot, said nothing, did not reboot, or panicked on its way.
+        assert!(judge_stage(&good.replace('2', "1"), 0).is_err());
+        assert!(judge_stage("reboot: Restarting system\n", 0).is_err());
+        assert!(judge_stage(good, 33).is_err());
+        assert!(judge_stage(&format!("{good}Kernel panic - not syncing\n"), 0).is_err());
+        let mut read = Console::default();
+        good.lines().for_each(|line| read.read(line));
+        assert!(read.judge_stage(2, None).is_err());
+    }
+
+    #[test]
+    fn checks_that_fail_end_the_boot_test() {
+        let failed = "IMDS-SUITE backend=auto passed=4 failed=2\nIMDS-VM-VERDICT fail\n";
+        let error = judge_stage(failed, 35).unwrap_err();
+        assert_eq!(error, "boot 2: 2 checks failed");
+    }
+
     #[test]
     fn killed_vm_is_no_pass() {
         let mut read = Console::default();
