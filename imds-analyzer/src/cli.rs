@@ -2,10 +2,13 @@
 //!
 //! Flags win over the configuration file. Exit codes: [`exit`].
 
+mod reboot_cycle;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::reboot_cycle::{CycleLog, CycleStep, FinishArgs, RebootCycleArgs};
 use crate::config::{Backend, Config, ConfigError, Format, Output};
 use crate::diagnostics::LogLevel;
 use crate::report::{self, BootChoice, ReportFormat, Since, Verdict};
@@ -34,8 +37,10 @@ Examples:
       Log them as JSON lines, as the systemd unit does.
   imds-analyzer report
       Read the log: who still uses v1, why, and may it be turned off?
+  imds-analyzer reboot-cycle start
+      Watch one shutdown and boot with the service, and leave everything as it was.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage; of report also 3 and 4.";
+Exit codes: 0 done, 1 failed, 2 wrong usage; of report and\nreboot-cycle finish also 3 and 4.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -100,6 +105,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Read logs: who still uses v1, why, and may it be turned off?
     Report(ReportArgs),
+    /// Watch one shutdown and the boot after it, then leave the host as it was.
+    RebootCycle(RebootCycleArgs),
 }
 
 /// Flags of `run`.
@@ -273,7 +280,7 @@ mod tests {
     fn run(line: &str) -> RunArgs {
         match Cli::try_parse_from(line.split(' ')).unwrap().command {
             Command::Run(args) => args,
-            Command::Check(_) | Command::Report(_) => panic!("run was asked for"),
+            _ => panic!("run was asked for"),
         }
     }
 
@@ -293,7 +300,7 @@ mod tests {
         {
             pages.push(sub.render_long_help().to_string());
         }
-        assert_eq!(pages.len(), 4);
+        assert_eq!(pages.len(), 5);
         for page in pages {
             assert!(page.contains("Examples:\n  imds-analyzer "), "{page}");
         }
@@ -301,13 +308,20 @@ mod tests {
 
     #[test]
     fn every_example_is_understood() {
-        let pages = [EXAMPLES, RUN_EXAMPLES, CHECK_EXAMPLES, REPORT_EXAMPLES].join("\n");
+        let pages = [
+            EXAMPLES,
+            RUN_EXAMPLES,
+            CHECK_EXAMPLES,
+            REPORT_EXAMPLES,
+            reboot_cycle::EXAMPLES,
+        ]
+        .join("\n");
         let commands: Vec<&str> = pages
             .lines()
             .filter_map(|line| line.strip_prefix("  imds-analyzer "))
             .map(|line| line.split(['|', '&', '<']).next().unwrap_or(line).trim())
             .collect();
-        assert_eq!(commands.len(), 15);
+        assert_eq!(commands.len(), 19);
         for command in commands {
             let words = std::iter::once("imds-analyzer").chain(command.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{command}");
@@ -341,7 +355,7 @@ mod tests {
             let line = format!("imds-analyzer check --config {path}{line}");
             match Cli::try_parse_from(line.split(' ')).unwrap().command {
                 Command::Check(args) => args.settings().unwrap().btf,
-                Command::Run(_) | Command::Report(_) => panic!("check was asked for"),
+                _ => panic!("check was asked for"),
             }
         };
         assert_eq!(btf("").as_deref(), Some(Path::new("/a")));

@@ -24,6 +24,7 @@ pub mod lookup;
 pub mod netns;
 pub mod pipeline;
 mod program;
+pub mod reboot_cycle;
 pub mod record;
 pub mod redact;
 pub mod reload;

@@ -11,6 +11,15 @@ use imds_analyzer::{
     run,
 };
 
+/// The exit code for what a report says.
+fn code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Safe => exit::DONE,
+        Verdict::NotSafe => exit::NOT_SAFE,
+        Verdict::CannotTell => exit::CANNOT_TELL,
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(error) = diagnostics::start(cli.log_level) {
@@ -20,11 +29,10 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Run(args) => run::run(args).map(|()| exit::DONE),
         Command::Check(args) => check::check(args).map(|()| exit::DONE),
-        Command::Report(args) => args.report().map(|verdict| match verdict {
-            Verdict::Safe => exit::DONE,
-            Verdict::NotSafe => exit::NOT_SAFE,
-            Verdict::CannotTell => exit::CANNOT_TELL,
-        }),
+        Command::Report(args) => args.report().map(code),
+        Command::RebootCycle(args) => args
+            .take_step()
+            .map(|verdict| verdict.map_or(exit::DONE, code)),
     };
     match done {
         Ok(code) => ExitCode::from(code),

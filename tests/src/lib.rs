@@ -9,10 +9,11 @@
 //! - [`analyzer`], [`record`], [`compare`]: the analyzer's records against the truth;
 //! - [`suite`]: the cases, each named after a behaviour;
 //! - [`vm_init`]: the same as PID 1 of a VM; [`demo`]: something to look at;
-//! - [`bench`]: what it costs.
+//! - [`boot`]: whole boots of a Debian guest; [`bench`]: what it costs.
 
 pub mod analyzer;
 pub mod bench;
+pub mod boot;
 pub mod canary;
 pub mod cgroup;
 pub mod compare;

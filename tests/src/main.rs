@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use imds_analyzer_tests::{
     bench::{self, Subject},
-    demo,
+    boot, demo,
     mock::Mock,
     netns::require_private,
     send::{self, Wire},
@@ -78,6 +78,10 @@ enum Command {
         #[arg(value_enum)]
         subject: Subject,
     },
+    /// Be the IMDS of the boot test's VM.
+    BootImds,
+    /// Do and check what belongs into this boot of the boot test's VM.
+    BootStage,
     /// Show the analyzer catching real clients, in a namespace of its own.
     Demo {
         /// The analyzer to show.
@@ -179,6 +183,8 @@ fn run(command: Command) -> Result<()> {
             joined_to.as_deref(),
         ),
         Command::Bench { analyzer, subject } => bench::run(subject, &analyzer),
+        Command::BootImds => boot::imds::serve(),
+        Command::BootStage => boot::stage::run(),
         Command::Demo { analyzer, format } => demo::run(&analyzer, format),
     }
 }

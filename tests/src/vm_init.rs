@@ -165,7 +165,7 @@ fn reap_until(child: u32) -> Result<i32> {
 }
 
 /// The value of `name=value` on the kernel's command line.
-fn word<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn word<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
     command_line
         .split_ascii_whitespace()
         .filter_map(|word| word.split_once('='))
@@ -173,7 +173,8 @@ fn word<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-fn end(passed: bool) -> ! {
+/// Ends the VM, with a code that says whether it passed.
+pub(crate) fn end(passed: bool) -> ! {
     // SAFETY: no arguments.
     unsafe { libc::sync() };
     std::thread::sleep(CONSOLE_DRAINS_IN);

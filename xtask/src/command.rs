@@ -125,6 +125,11 @@ pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
         })
 }
 
+/// The path of `program`, which `cargo xtask setup` installs.
+pub(crate) fn required(program: &str) -> Result<PathBuf> {
+    find_program(program).with_context(|| format!("there is no {program}: run `cargo xtask setup`"))
+}
+
 /// `program` as root: directly, or through sudo.
 pub(crate) fn privileged(program: impl AsRef<OsStr>) -> Result<Command> {
     let mut command = if geteuid().is_root() {

@@ -10,6 +10,7 @@
 
 mod commands;
 mod coverage;
+mod cycle;
 mod format;
 mod group;
 mod model;
@@ -49,6 +50,7 @@ use self::{
 use crate::{clock, config::Config, host};
 
 pub use self::{
+    cycle::{Beginning, Record, each_record, of_cycle},
     format::Format as ReportFormat,
     model::Verdict,
     scope::{BootChoice, Since},
@@ -94,23 +96,16 @@ pub fn report(options: &Options<'_>) -> anyhow::Result<Verdict> {
     let scope = scope(options, &sources, since_us)?;
     let mut reader = Reader::new(scope.clone(), true);
     reader.read_all(&sources);
-    let root = Path::new("/");
+    let thresholds = Thresholds {
+        min_days: options.min_days,
+        min_boots: options.min_boots,
+        max_gap_us: u64::try_from(options.max_gap.as_micros()).unwrap_or(u64::MAX),
+    };
     let question = Question {
-        scope,
         boot: options.boot.as_ref().map(ToString::to_string),
-        thresholds: Thresholds {
-            min_days: options.min_days,
-            min_boots: options.min_boots,
-            max_gap_us: u64::try_from(options.max_gap.as_micros()).unwrap_or(u64::MAX),
-        },
         no_token: options.no_token,
         no_token_rejected: options.no_token_rejected,
-        now: Now {
-            boot_id: host::boot_id(root),
-            boottime_us: clock::boottime_ns() / 1_000,
-        },
-        host_name: host::name(root),
-        cloud: host::cloud(root),
+        ..question(scope, thresholds)
     };
     let report = summarize(reader.gathered, &question);
     let text = format::render(&report, options.format)?;
@@ -120,6 +115,24 @@ pub fn report(options: &Options<'_>) -> anyhow::Result<Verdict> {
         other => other.context("cannot write the report")?,
     }
     Ok(report.verdict)
+}
+
+/// The question, asked on this host.
+fn question(scope: Scope, thresholds: Thresholds) -> Question {
+    let root = Path::new("/");
+    Question {
+        scope,
+        boot: None,
+        thresholds,
+        no_token: None,
+        no_token_rejected: None,
+        now: Now {
+            boot_id: host::boot_id(root),
+            boottime_us: clock::boottime_ns() / 1_000,
+        },
+        host_name: host::name(root),
+        cloud: host::cloud(root),
+    }
 }
 
 /// What is reported on. Boots are told by their place among all, and a wall clock can

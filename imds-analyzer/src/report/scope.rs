@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Span, Timestamp};
 
-use super::coverage::{Boot, Boots};
+use super::{
+    coverage::{Boot, Boots},
+    cycle::Beginning,
+};
 
 /// Since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +141,30 @@ impl Scope {
         }
         Self {
             since_us,
+            boots: Some(chosen),
+        }
+    }
+
+    /// What was recorded since the beginning of a cycle: the rest of its boot, and all that
+    /// `boots` has after that one. They are numbered as the log has them, oldest first.
+    pub fn of_cycle(beginning: &Beginning, boots: &Boots) -> Self {
+        let all = boots.all();
+        let is_first = |boot: &Boot| boot.id.as_deref() == Some(&*beginning.boot_id);
+        let first = all.iter().position(is_first);
+        let wall_us = beginning.at.as_microsecond();
+        let mut chosen = HashMap::new();
+        for (number, boot) in all.iter().enumerate() {
+            let from = match first {
+                Some(first) if number < first => continue,
+                Some(first) if number == first => beginning.boottime_us,
+                Some(_) => 0,
+                // Nothing is left of its boot: all there is to go by is the wall clock.
+                None => boot.boottime_us(wall_us),
+            };
+            chosen.insert(boot.id.as_deref().unwrap_or("").into(), from);
+        }
+        Self {
+            since_us: Some(wall_us),
             boots: Some(chosen),
         }
     }

@@ -84,6 +84,16 @@ impl Entry {
     }
 }
 
+impl FromIterator<Entry> for AccessLog {
+    fn from_iter<T: IntoIterator<Item = Entry>>(entries: T) -> Self {
+        let log = Self::default();
+        for entry in entries {
+            log.push(entry);
+        }
+        log
+    }
+}
+
 impl AccessLog {
     /// Adds an entry and numbers it.
     pub(super) fn push(&self, mut entry: Entry) -> usize {

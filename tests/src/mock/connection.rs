@@ -38,6 +38,10 @@ pub(super) fn serve(stream: TcpStream, peer: SocketAddr, number: u64, state: &St
     let mut postponed = Vec::new();
     while let Ok(Some((head, head_bytes))) = input.head() {
         let entry = Entry::new(&head, head_bytes, number, peer, local.ip());
+        let observed = state
+            .observer
+            .get()
+            .map(|observer| (observer, entry.clone()));
         let seq = state.log.push(entry);
         if let Some(name) = head.field(HOLD_HEADER) {
             state.hold(&String::from_utf8_lossy(name));
@@ -48,6 +52,10 @@ pub(super) fn serve(stream: TcpStream, peer: SocketAddr, number: u64, state: &St
         }
         let keep_alive = head.keeps_alive();
         let answer = state.imds.respond(&head);
+        if let Some((observer, mut entry)) = observed {
+            entry.status = answer.as_ref().map(|answer| answer.status);
+            observer.0(&entry);
+        }
         if input.skip_body(head.framing()).is_err() {
             return;
         }

@@ -2,6 +2,8 @@
 //! of the EC2 User Guide ("Instance metadata categories", "Retrieve security
 //! credentials from instance metadata", "Instance identity documents").
 
+use std::borrow::Cow;
+
 use crate::canary;
 
 /// Name of the role whose credentials are handed out.
@@ -10,12 +12,18 @@ pub const ROLE: &str = "imds-tests-role";
 const INSTANCE: &str = "i-1234567890abcdef0";
 const IMAGE: &str = "ami-0abcdef1234567890";
 const REGION: &str = "eu-central-1";
+const HOSTNAME: &str = "ip-10-0-0-1.eu-central-1.compute.internal";
+/// What is right below `meta-data`.
+const TOP: &str = "ami-id\nhostname\niam/\ninstance-id\nlocal-hostname\nplacement/\n";
 const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials";
 
-/// The document at a path, without its query; absent where SDKs must see that there is
+/// The document at a path, without its query; absent where clients must see that there is
 /// none. Every other path is a listing: to tests it matters only that it was asked for.
+///
+/// cloud-init follows listings, so none leads back to where it is.
 pub(super) fn at(path: &str) -> Option<String> {
     let path = path.trim_end_matches('/');
+    let path = &*latest(path);
     if let Some(role) = path.strip_prefix(CREDENTIALS) {
         return match role.strip_prefix('/') {
             None if role.is_empty() => Some(ROLE.to_owned()),
@@ -29,12 +37,29 @@ pub(super) fn at(path: &str) -> Option<String> {
         "/latest/meta-data/instance-id" => INSTANCE.to_owned(),
         "/latest/meta-data/placement/region" => REGION.to_owned(),
         "/latest/meta-data/placement/availability-zone" => format!("{REGION}a"),
+        "/latest/meta-data/hostname" | "/latest/meta-data/local-hostname" => HOSTNAME.to_owned(),
         "/latest/dynamic/instance-identity/document" => identity(),
-        _ => format!(
-            "ami-id\nhostname\niam/\ninstance-id\n{}\n",
-            canary::RESPONSE
-        ),
+        "/latest/user-data" => return None,
+        "/latest/meta-data" => TOP.to_owned(),
+        "/latest/meta-data/iam" => "info\nsecurity-credentials/\n".to_owned(),
+        "/latest/meta-data/placement" => "availability-zone\nregion\n".to_owned(),
+        "/latest/dynamic/instance-identity" => "document\n".to_owned(),
+        _ => format!("ami-id\nhostname\ninstance-id\n{}\n", canary::RESPONSE),
     })
+}
+
+/// A path below a version such as `2021-03-23`, as the one below `latest`.
+fn latest(path: &str) -> Cow<'_, str> {
+    let is_date = |word: &str| {
+        word.len() == 10
+            && word
+                .bytes()
+                .all(|byte| byte == b'-' || byte.is_ascii_digit())
+    };
+    match path.strip_prefix('/').and_then(|path| path.split_once('/')) {
+        Some((version, rest)) if is_date(version) => format!("/latest/{rest}").into(),
+        _ => path.into(),
+    }
 }
 
 /// Credentials of the role. None of it is real, all of it sings.
@@ -99,6 +124,36 @@ mod tests {
     fn no_other_role_has_credentials() {
         assert_eq!(at(&format!("{CREDENTIALS}/other")), None);
         assert_eq!(at(&format!("{CREDENTIALS}-extended/")), None);
+    }
+
+    #[test]
+    fn every_version_has_the_same_documents() {
+        for path in [
+            "meta-data/instance-id",
+            "dynamic/instance-identity/document",
+        ] {
+            assert_eq!(
+                at(&format!("/2021-03-23/{path}")),
+                at(&format!("/latest/{path}"))
+            );
+        }
+        assert_eq!(at("/2021-03-23/user-data"), None);
+    }
+
+    #[test]
+    fn whoever_follows_listings_comes_to_an_end() {
+        let mut waiting = vec![
+            "/latest/meta-data/".to_owned(),
+            "/latest/dynamic/".to_owned(),
+        ];
+        let mut visited = 0;
+        while let Some(path) = waiting.pop() {
+            visited += 1;
+            assert!(visited < 100, "a listing leads back: {path}");
+            let listing = at(&path).unwrap_or_default();
+            let directories = listing.lines().filter(|line| line.ends_with('/'));
+            waiting.extend(directories.map(|name| format!("{path}{name}")));
+        }
     }
 
     #[test]

@@ -13,10 +13,11 @@ pub mod imds;
 
 use std::{
     collections::HashSet,
+    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     os::fd::AsRawFd as _,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -25,7 +26,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use self::{access_log::AccessLog, imds::Imds};
+use self::{
+    access_log::{AccessLog, Entry},
+    imds::Imds,
+};
 use crate::netns::{IMDS_V4, IMDS_V6, Netns};
 
 /// A port of the IMDS address at which IMDS does not live.
@@ -54,6 +58,16 @@ struct State {
     connections: AtomicU64,
     released: Mutex<HashSet<String>>,
     release: Condvar,
+    observer: OnceLock<Observer>,
+}
+
+/// Is told of each request before it is answered.
+struct Observer(Box<dyn Fn(&Entry) + Send + Sync>);
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
 }
 
 impl Mock {
@@ -94,6 +108,23 @@ impl Mock {
         let mock = Self::idle();
         mock.listen()?;
         Ok(mock)
+    }
+
+    /// Lets an idle mock listen in the namespace of the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mock::start`].
+    pub fn listen_here(&self) -> Result<()> {
+        self.listen()
+    }
+
+    /// Has each request told to `observer`, with the status of the answer that its sender
+    /// waits for. Only the first one that asks is told.
+    pub fn observe(&self, observer: impl Fn(&Entry) + Send + Sync + 'static) {
+        self.state
+            .observer
+            .get_or_init(|| Observer(Box::new(observer)));
     }
 
     /// Listens on port 80 of more addresses inside `netns`, to be other services.

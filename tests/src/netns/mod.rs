@@ -167,6 +167,16 @@ pub fn loopback_up() -> io::Result<()> {
     Rtnetlink::open()?.up(LOOPBACK)
 }
 
+/// Brings `lo` of the calling thread's namespace up and gives it the addresses, as
+/// [`Netns::new`] does: for a machine that is all a test's.
+///
+/// # Errors
+///
+/// Needs CAP_NET_ADMIN.
+pub fn serve_imds_here() -> Result<()> {
+    configure().context("cannot give lo the addresses of IMDS")
+}
+
 fn path_of(file: &File) -> PathBuf {
     PathBuf::from(format!(
         "/proc/{}/fd/{}",

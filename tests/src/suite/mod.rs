@@ -28,7 +28,7 @@ mod queries;
 mod real_clients;
 mod report;
 mod rings;
-mod schema;
+pub(crate) mod schema;
 mod secrets;
 mod sends;
 mod service;

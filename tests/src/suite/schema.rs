@@ -15,7 +15,7 @@ static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
 });
 
 /// What of the schema a record violates, and where.
-pub(super) fn violations(record: &Value) -> Vec<String> {
+pub(crate) fn violations(record: &Value) -> Vec<String> {
     SCHEMA
         .iter_errors(record)
         .map(|error| format!("{} at `{}`", error, error.instance_path()))

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Kernel, Obtained, apt_sources, modules, resume};
+use super::modules::{self, Purpose};
+use super::{Kernel, Obtained, apt_sources, resume};
 use crate::command::{CommandExt as _, find_program};
 use crate::progress::note;
 use crate::workspace;
@@ -24,9 +25,14 @@ const MODULES_PREFIX: &str = "linux-modules-";
 const IMAGE: &str = "vmlinuz";
 const MODULES: &str = "modules";
 
-/// Where `kernel` is on disk: in the cache, or downloaded into it.
-pub(crate) fn obtain(kernel: &Kernel) -> Result<Obtained> {
-    let cache = workspace::target_dir().join("vm/kernels").join(kernel.id());
+/// Where `kernel` is on disk, with the modules for `purpose`: in the cache, or downloaded
+/// into it.
+pub(crate) fn obtain(kernel: &Kernel, purpose: Purpose) -> Result<Obtained> {
+    let cache = workspace::target_dir().join("vm/kernels").join(format!(
+        "{}{}",
+        kernel.id(),
+        purpose.suffix()
+    ));
     if let Some(obtained) = cached(kernel, &cache)? {
         return Ok(obtained);
     }
@@ -40,8 +46,8 @@ pub(crate) fn obtain(kernel: &Kernel) -> Result<Obtained> {
     let mut failures = Vec::new();
     for suite in kernel.suites {
         for mirror in mirrors(suite)? {
-            let fetched =
-                Index::fetch(kernel, &mirror, suite).and_then(|index| index.obtain(kernel, &cache));
+            let fetched = Index::fetch(kernel, &mirror, suite)
+                .and_then(|index| index.obtain(kernel, purpose, &cache));
             match fetched {
                 Ok(obtained) => return Ok(obtained),
                 Err(error) => {
@@ -144,7 +150,7 @@ impl Index {
     }
 
     /// Downloads and unpacks the newest package that is really there.
-    fn obtain(&self, kernel: &Kernel, cache: &Path) -> Result<Obtained> {
+    fn obtain(&self, kernel: &Kernel, purpose: Purpose, cache: &Path) -> Result<Obtained> {
         let names = self
             .apt("apt-cache", kernel)
             .args(["pkgnames", kernel.package_prefix])
@@ -159,7 +165,7 @@ impl Index {
         }
         let mut failures = Vec::new();
         for package in packages {
-            match self.unpack(kernel, package, cache) {
+            match self.unpack(kernel, package, purpose, cache) {
                 Ok(obtained) => return Ok(obtained),
                 // Indexes list files that are gone: then the one before.
                 Err(error) => {
@@ -172,7 +178,13 @@ impl Index {
     }
 
     /// Makes the cache's entry for `package`, whole or not at all.
-    fn unpack(&self, kernel: &Kernel, package: &str, cache: &Path) -> Result<Obtained> {
+    fn unpack(
+        &self,
+        kernel: &Kernel,
+        package: &str,
+        purpose: Purpose,
+        cache: &Path,
+    ) -> Result<Obtained> {
         // Beside the cache, so that the entry can be renamed into it.
         let scratch = tempfile::tempdir_in(&self.state)?;
         let tree = scratch.path().join("tree");
@@ -184,7 +196,7 @@ impl Index {
         let entry = scratch.path().join("entry");
         fs::create_dir(&entry)?;
         fs::rename(image, entry.join(IMAGE))?;
-        modules::extract(&tree, &entry.join(MODULES))?;
+        modules::extract(&tree, &entry.join(MODULES), purpose)?;
         let place = cache.join(package);
         fs::rename(&entry, &place)?;
         read(&place)

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 pub(crate) use download::{KEYRING, mirrors, obtain};
 pub(crate) use machine::{MACHINES, Machine, machine, of_target};
+pub(crate) use modules::Purpose;
 pub(crate) use table::{KERNELS, names};
 
 use crate::backend::Backend;
@@ -41,7 +42,7 @@ pub(crate) struct Kernel {
 pub(crate) struct Obtained {
     /// The image to boot.
     pub(crate) image: PathBuf,
-    /// The modules that the suite needs, uncompressed, in the order in which to load them.
+    /// The modules that the guest needs, uncompressed, in the order in which to load them.
     pub(crate) modules: Vec<PathBuf>,
 }
 

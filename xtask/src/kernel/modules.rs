@@ -1,6 +1,6 @@
-//! Takes the few modules that the suite needs out of an unpacked kernel package.
+//! Takes the few modules that a guest needs out of an unpacked kernel package.
 //!
-//! Cloud kernels have veth and netem as modules. `modules.dep` is made when a
+//! Cloud kernels have veth, netem and virtio as modules. `modules.dep` is made when a
 //! package is installed, so dependencies are read from the modules themselves.
 
 use std::fs;
@@ -11,8 +11,33 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::command::{find_program, line};
 
-/// Named as modules name each other: with underscores.
-const WANTED: [&str; 2] = ["veth", "sch_netem"];
+/// What modules are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// The suite: pairs of network devices, and bad cables.
+    Suite,
+    /// Booting a distribution: a network card that QEMU has.
+    Boot,
+}
+
+impl Purpose {
+    /// Named as modules name each other: with underscores.
+    fn wanted(self) -> &'static [&'static str] {
+        match self {
+            Self::Suite => &["veth", "sch_netem"],
+            Self::Boot => &["virtio_pci", "virtio_net"],
+        }
+    }
+
+    /// Ends the name of the cache's directory.
+    pub(super) fn suffix(self) -> &'static str {
+        match self {
+            Self::Suite => "",
+            Self::Boot => "-boot",
+        }
+    }
+}
+
 /// No module that is wanted here needs more; a cycle would.
 const LIMIT: usize = 50;
 
@@ -20,7 +45,7 @@ const LIMIT: usize = 50;
 /// uncompressed, in the order in which to load them.
 ///
 /// What `modules.builtin` lists is in the image already.
-pub(super) fn extract(tree: &Path, to: &Path) -> Result<()> {
+pub(super) fn extract(tree: &Path, to: &Path, purpose: Purpose) -> Result<()> {
     let root = root(tree)?;
     let builtin = fs::read_to_string(root.join("modules.builtin")).unwrap_or_default();
     let builtin: Vec<String> = builtin
@@ -30,7 +55,7 @@ pub(super) fn extract(tree: &Path, to: &Path) -> Result<()> {
     let mut files = Vec::new();
     collect(&root.join("kernel"), &mut files)?;
     let mut order: Vec<(String, Vec<u8>)> = Vec::new();
-    for name in WANTED {
+    for name in purpose.wanted() {
         load(name, &files, &builtin, &mut order, 0)?;
     }
     fs::create_dir_all(to)?;
@@ -157,7 +182,7 @@ mod tests {
 
     fn extracted(tree: &Path) -> Result<Vec<String>> {
         let to = tempfile::tempdir()?;
-        extract(tree, to.path())?;
+        extract(tree, to.path(), Purpose::Suite)?;
         let mut names = Vec::new();
         for entry in to.path().read_dir()? {
             names.push(entry?.file_name().into_string().unwrap());

@@ -27,12 +27,16 @@ pub(crate) enum Guest {
     Crowd,
     /// The clients that people use, too.
     Clients,
+    /// A whole Debian, with systemd and cloud-init, that boots more than once.
+    Boot,
 }
 
 /// The kernels on which the clients run.
 const CLIENT_KERNELS: [&str; 3] = ["5.10", "6.1", "7.3"];
 /// The kernel on which ten thousand callers come, with each backend.
 const CROWD_KERNEL: &str = "6.1";
+/// The kernel that the whole Debian boots with: its own.
+const BOOT_KERNEL: &str = "6.1";
 /// The kernel on which each hook shows that it works without the witness.
 const ALONE_KERNEL: &str = "6.1";
 
@@ -43,6 +47,7 @@ impl Guest {
             Self::Lean => "senders",
             Self::Crowd => "crowd",
             Self::Clients => "clients",
+            Self::Boot => "boot",
         }
     }
 }
@@ -57,7 +62,7 @@ impl Cell {
         }
     }
 
-    /// Names its files: `6.1-x86_64-kprobe-senders`.
+    /// Names its files: `6.1-x86_64-kprobe-senders`, or `…-boot-released`.
     pub(crate) fn file_name(&self) -> String {
         format!(
             "{}-{}-{}{}",
@@ -92,13 +97,28 @@ pub(crate) fn matrix() -> Vec<Cell> {
     cells
 }
 
-/// What `vm-test` runs besides: clients, crowds, and the hooks without the witness, which would
-/// make up for what they miss.
+/// What `vm-test` runs besides: clients, crowds, the hooks without the witness, which would
+/// make up for what they miss, and the boot test.
 pub(crate) fn beside_the_matrix() -> Vec<Cell> {
     let mut cells = clients();
     cells.extend(crowds());
     cells.extend(alone());
+    cells.extend(boots());
     cells
+}
+
+/// The boot test; what is installed there is what is released.
+pub(crate) fn boots() -> Vec<Cell> {
+    KERNELS
+        .iter()
+        .filter(|kernel| kernel.machine.arch == "x86_64" && kernel.name == BOOT_KERNEL)
+        .map(|kernel| Cell {
+            kernel,
+            backend: Backend::Auto,
+            guest: Guest::Boot,
+            released: true,
+        })
+        .collect()
 }
 
 fn crowds() -> Vec<Cell> {
@@ -198,7 +218,9 @@ impl Selection {
     ///
     /// A backend that is asked for by name can be any that the kernel has: `auto` too.
     pub(crate) fn cells(&self) -> Vec<Cell> {
-        let candidates: Vec<Cell> = if self.backends.is_empty() {
+        let candidates: Vec<Cell> = if self.guest == Some(Guest::Boot) {
+            boots()
+        } else if self.backends.is_empty() {
             matrix().into_iter().chain(beside_the_matrix()).collect()
         } else {
             self.by_backend()
@@ -213,7 +235,7 @@ impl Selection {
                     && self.guest.is_none_or(|guest| guest == cell.guest)
             })
             .map(|cell| Cell {
-                released: self.released,
+                released: self.released || cell.guest == Guest::Boot,
                 ..cell
             })
             .collect()
@@ -296,6 +318,17 @@ mod tests {
         assert!(selection.is_everything());
         let count = selection.cells().len();
         assert_eq!(count, matrix().len() + beside_the_matrix().len());
+    }
+
+    #[test]
+    fn boot_test_installs_what_is_released_with_the_backend_that_is_found() {
+        let selection = Selection {
+            guest: Some(Guest::Boot),
+            ..Selection::default()
+        };
+        let alone = names(&selection.cells());
+        assert_eq!(alone, ["x86_64 6.1 auto boot, released"]);
+        assert!(names(&Selection::default().cells()).contains(&alone[0]));
     }
 
     #[test]

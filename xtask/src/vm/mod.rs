@@ -4,8 +4,11 @@
 //! initramfs with the static programs, QEMU; the test program is PID 1, runs the
 //! suite and says what came of it on the console.
 
+mod boot;
 mod cell;
 mod cpio;
+mod debian;
+mod ext4;
 mod guest;
 mod initramfs;
 mod outcome;
@@ -48,6 +51,9 @@ pub(crate) struct Args {
     /// What the guests hold, and so which cases run [default: both]
     #[arg(long)]
     guest: Option<Guest>,
+    /// Only the boot test: the package in a whole Debian that boots three times
+    #[arg(long, conflicts_with_all = ["arch", "kernel", "backend", "guest", "filter"])]
+    boot: bool,
     /// Run only the cases whose name contains this
     #[arg(long, value_name = "SUBSTRING", value_parser = kernel_word)]
     filter: Option<String>,
@@ -58,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long)]
     resume: bool,
     /// Write the table into docs/kernel-support.md if every cell passed
-    #[arg(long, conflicts_with_all = ["arch", "kernel", "backend", "guest", "filter", "release"])]
+    #[arg(long, conflicts_with_all = ["arch", "kernel", "backend", "guest", "boot", "filter", "release"])]
     doc: bool,
 }
 
@@ -68,7 +74,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         machines: args.arch.clone(),
         kernels: args.kernel.clone(),
         backends: args.backend.clone(),
-        guest: args.guest,
+        guest: if args.boot {
+            Some(Guest::Boot)
+        } else {
+            args.guest
+        },
         released: args.release,
     };
     let cells = selection.cells();

@@ -28,6 +28,8 @@ pub(super) struct Boot<'a> {
     pub(super) machine: &'a Machine,
     pub(super) kernel: &'a Path,
     pub(super) root: &'a Root,
+    /// More of QEMU's arguments: what the machine has besides.
+    pub(super) devices: &'a [String],
     /// Words for the guest's init, appended to the kernel's command line.
     pub(super) words: &'a [String],
     /// Where the console goes, whole.
@@ -44,24 +46,32 @@ pub(super) enum Root {
     /// In an image on the first NVMe drive. What the guest writes is gone with it, so
     /// several can run from one image.
     Image(PathBuf),
+    /// Likewise, but what the guest writes stays: for a guest that boots more than once.
+    Disk(PathBuf),
 }
 
 impl Root {
     fn arguments(&self) -> Vec<String> {
         match self {
             Self::Initramfs(archive) => vec!["-initrd".to_owned(), archive.display().to_string()],
-            Self::Image(image) => vec![
-                "-drive".to_owned(),
-                format!(
-                    "file={},format=raw,if=none,id=root,snapshot=on",
-                    // A comma ends QEMU's option, two are one.
-                    image.display().to_string().replace(',', ",,")
-                ),
-                "-device".to_owned(),
-                "nvme,drive=root,serial=root".to_owned(),
-            ],
+            Self::Image(image) => drive(image, "snapshot=on"),
+            // Nothing on it outlives the test.
+            Self::Disk(image) => drive(image, "cache=unsafe"),
         }
     }
+}
+
+fn drive(image: &Path, how: &str) -> Vec<String> {
+    vec![
+        "-drive".to_owned(),
+        format!(
+            "file={},format=raw,if=none,id=root,{how}",
+            // A comma ends QEMU's option, two are one.
+            image.display().to_string().replace(',', ",,")
+        ),
+        "-device".to_owned(),
+        "nvme,drive=root,serial=root".to_owned(),
+    ]
 }
 
 /// Boots, gives each console line to `each`, and waits for the end.
@@ -120,6 +130,7 @@ fn command(boot: &Boot<'_>) -> Command {
         .arg("-kernel")
         .arg(boot.kernel)
         .args(boot.root.arguments())
+        .args(boot.devices)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     // SAFETY: between fork and exec only prctl(2) is called, which is async-signal-safe

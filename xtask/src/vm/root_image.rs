@@ -10,14 +10,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
+use super::{debian, ext4};
 use crate::binaries::Binaries;
-use crate::command::{CommandExt as _, find_program, privileged};
-use crate::kernel;
-use crate::progress::{note, step};
+use crate::command::{CommandExt as _, privileged};
+use crate::progress::step;
 use crate::setup::clients;
 
 /// Debian 12: what cloud images of today are like, and what `setup` was tried on.
@@ -83,36 +82,15 @@ pub(super) fn build(dir: &Path, binaries: &Binaries) -> Result<PathBuf> {
     fs::create_dir_all(&dir)?;
     let base = base(&dir)?;
     let image = dir.join("root.ext4");
-    // The copy stays sparse, or shares its blocks where the file system can.
-    Command::new("cp")
-        .args(["--sparse=always", "--reflink=auto"])
-        .args([&base, &image])
-        .run()?;
-    let mut commands = String::new();
-    for (source, place) in [
-        (&binaries.tests, INIT),
-        (&binaries.analyzer, "/usr/bin/imds-analyzer"),
-    ] {
-        writeln!(commands, "write \"{}\" {place}", source.display())?;
-        writeln!(commands, "set_inode_field {place} mode 0100755")?;
-    }
-    let script = dir.join("debugfs.commands");
-    fs::write(&script, commands)?;
-    let said = Command::new(tool("debugfs")?)
-        .arg("-w")
-        .arg("-f")
-        .arg(&script)
-        .arg(&image)
-        .read()?;
-    // debugfs exits with 0 whatever came of its commands; it echoes each.
-    if let Some(complaint) = said.lines().find(|line| is_complaint(line)) {
-        bail!("could not write into {}: {complaint}", image.display());
-    }
+    ext4::copy(&base, &image)?;
+    ext4::write_files(
+        &image,
+        &[
+            (&binaries.tests, INIT),
+            (&binaries.analyzer, "/usr/bin/imds-analyzer"),
+        ],
+    )?;
     Ok(image)
-}
-
-fn is_complaint(line: &str) -> bool {
-    !line.is_empty() && !line.starts_with("debugfs") && !line.starts_with("Allocated inode")
 }
 
 /// The image without our programs, from the cache or made now.
@@ -149,48 +127,11 @@ fn make(dir: &Path, image: &Path) -> Result<()> {
     // Root's files: only root can clear what an interrupted run has left.
     let clear = || privileged("rm")?.args(["-rf", "--"]).arg(&tree).run();
     clear()?;
-    let outcome = bootstrap(&tree)
+    let outcome = debian::bootstrap(SUITE, PACKAGES, &tree)
         .and_then(|()| complete(&tree))
-        .and_then(|()| pack(&tree, image));
+        .and_then(|()| ext4::pack(&tree, SPARE_KIB, image));
     clear()?;
     outcome
-}
-
-/// Debian's part, from the first mirror of this machine that serves it.
-fn bootstrap(tree: &Path) -> Result<()> {
-    let mut failures = Vec::new();
-    for mirror in kernel::mirrors(SUITE)? {
-        note(format_args!("debootstrap {SUITE}: some minutes"));
-        let mut command = privileged(tool("debootstrap")?)?;
-        command
-            .args(["--variant=minbase", "--arch=amd64"])
-            .arg(format!("--include={}", PACKAGES.join(",")));
-        if Path::new(kernel::KEYRING).exists() {
-            command.arg(format!("--keyring={}", kernel::KEYRING));
-        }
-        match command.arg(SUITE).arg(tree).arg(&mirror).read() {
-            Ok(_) => return Ok(()),
-            // What it said is the tree's own log, and the reason its last line.
-            Err(error) => failures.push(last_words(tree, &error)),
-        }
-        privileged("rm")?.args(["-rf", "--"]).arg(tree).run()?;
-    }
-    bail!(
-        "debootstrap could not make a {SUITE} system: {}",
-        if failures.is_empty() {
-            "this machine's apt sources name no Debian mirror".to_owned()
-        } else {
-            failures.join("; ")
-        }
-    )
-}
-
-fn last_words(tree: &Path, error: &anyhow::Error) -> String {
-    let log = fs::read_to_string(tree.join("debootstrap/debootstrap.log")).unwrap_or_default();
-    match log.lines().rfind(|line| !line.trim().is_empty()) {
-        Some(line) => line.to_owned(),
-        None => error.to_string(),
-    }
 }
 
 /// Adds what is not packaged, and takes away what nobody reads.
@@ -218,37 +159,6 @@ fn complete(tree: &Path) -> Result<()> {
     remove.run()
 }
 
-fn pack(tree: &Path, image: &Path) -> Result<()> {
-    let usage = privileged("du")?.args(["-sk", "--"]).arg(tree).read()?;
-    let used: u64 = usage
-        .split_whitespace()
-        .next()
-        .and_then(|number| number.parse().ok())
-        .with_context(|| format!("cannot read what du said: {usage}"))?;
-    if image.exists() {
-        fs::remove_file(image)?;
-    }
-    // Ours, though root fills it.
-    fs::File::create(image).with_context(|| format!("cannot write {}", image.display()))?;
-    privileged(tool("mke2fs")?)?
-        .args(["-q", "-t", "ext4", "-O", "^has_journal", "-d"])
-        .arg(tree)
-        .arg(image)
-        .arg(format!("{}k", size_kib(used)))
-        .run()?;
-    note(format_args!("root image: {} MB of files", used / 1_000));
-    Ok(())
-}
-
-/// Size of a file system for `used` KiB of files: ext4's own tables take some percent.
-fn size_kib(used: u64) -> u64 {
-    used + used / 8 + SPARE_KIB
-}
-
-fn tool(name: &str) -> Result<PathBuf> {
-    find_program(name).with_context(|| format!("there is no {name}: run `cargo xtask setup`"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,25 +180,5 @@ mod tests {
         let clients = tempfile::tempdir().unwrap();
         let error = manifest(clients.path()).unwrap_err();
         assert!(error.to_string().contains("cargo xtask setup"), "{error}");
-    }
-
-    #[test]
-    fn what_debugfs_complains_of_is_told_from_its_echo() {
-        for line in [
-            "",
-            "debugfs: write \"a\" /b",
-            "Allocated inode: 12",
-            "debugfs 1.47.0 (5-Feb-2023)",
-        ] {
-            assert!(!is_complaint(line), "{line}");
-        }
-        assert!(is_complaint(
-            "write: Could not allocate block in ext2 filesystem"
-        ));
-    }
-
-    #[test]
-    fn image_has_room_beside_its_files() {
-        assert!(size_kib(800_000) > 1_000_000);
     }
 }

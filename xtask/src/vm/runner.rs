@@ -7,7 +7,7 @@ use std::fs;
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use super::cell::{Cell, Guest};
 use super::outcome::{Facts, Memory, Outcome};
 use super::qemu::Root;
 use super::verdict::{Console, Expectation};
-use super::{initramfs, qemu, root_image};
+use super::{boot, initramfs, qemu, root_image};
 use crate::binaries::{self, Binaries};
 use crate::command::CommandExt as _;
-use crate::kernel::{self, Kernel, Obtained};
+use crate::kernel::{self, Kernel, Obtained, Purpose};
 use crate::progress::{note, seconds, step};
 use crate::workspace;
 
@@ -76,9 +76,10 @@ pub(crate) fn run(cells: &[Cell], options: &Options) -> Result<Vec<Outcome>> {
             }
         };
         // One cell of each kernel finds out what `auto` takes there.
-        let probe = !cells[..number]
-            .iter()
-            .any(|other| other.kernel.id() == cell.kernel.id());
+        let probe = cell.guest != Guest::Boot
+            && !cells[..number]
+                .iter()
+                .any(|other| other.kernel.id() == cell.kernel.id());
         let words = words(cell, options.filter.as_deref(), probe);
         let key = format!("{} {}", disk.digest, words.join(" "));
         let name = cell.file_name();
@@ -117,6 +118,8 @@ fn words(cell: &Cell, filter: Option<&str>, probe: bool) -> Vec<String> {
     let mut words = match cell.guest {
         Guest::Lean | Guest::Crowd => Vec::new(),
         Guest::Clients => root_image::kernel_words().to_vec(),
+        // Which boot it is comes with each.
+        Guest::Boot => return Vec::new(),
     };
     words.extend([
         format!("imds.backends={}", cell.backend),
@@ -135,21 +138,25 @@ fn disk_name(cell: &Cell) -> String {
 /// Builds for each architecture, fetches each kernel, writes each image, once.
 fn disks(cells: &[Cell], dir: &Path) -> BTreeMap<String, Result<Disk, String>> {
     let mut built: BTreeMap<_, Result<Binaries, String>> = BTreeMap::new();
-    let mut obtained: BTreeMap<String, Result<Obtained, String>> = BTreeMap::new();
+    let mut obtained: BTreeMap<_, Result<Obtained, String>> = BTreeMap::new();
     let mut disks = BTreeMap::new();
     for cell in cells {
         let build = (cell.kernel.machine.target, cell.released);
         let binaries = built
             .entry(build)
             .or_insert_with(|| build_for(build).map_err(message));
-        let id = cell.kernel.id();
+        let purpose = match cell.guest {
+            Guest::Boot => Purpose::Boot,
+            _ => Purpose::Suite,
+        };
+        let id = (cell.kernel.id(), purpose);
         obtained
             .entry(id.clone())
-            .or_insert_with(|| obtain(cell.kernel));
+            .or_insert_with(|| obtain(cell.kernel, purpose));
         disks.entry(disk_name(cell)).or_insert_with(|| {
             let binaries = binaries.as_ref().map_err(|reason| reason.clone())?;
             let kernel = obtained[&id].as_ref().map_err(Clone::clone)?;
-            disk(dir, &disk_name(cell), cell.guest, binaries, kernel).map_err(message)
+            disk(dir, cell, binaries, kernel).map_err(message)
         });
     }
     disks
@@ -168,23 +175,17 @@ fn build_for((target, released): (&str, bool)) -> Result<Binaries> {
     Ok(binaries)
 }
 
-fn obtain(kernel: &Kernel) -> Result<Obtained, String> {
-    kernel::obtain(kernel).map_err(|error| {
+fn obtain(kernel: &Kernel, purpose: Purpose) -> Result<Obtained, String> {
+    kernel::obtain(kernel, purpose).map_err(|error| {
         note(format_args!("kernel {}: {error:#}", kernel.id()));
         message(error)
     })
 }
 
-fn disk(
-    dir: &Path,
-    name: &str,
-    guest: Guest,
-    binaries: &Binaries,
-    kernel: &Obtained,
-) -> Result<Disk> {
-    let (root, inputs) = match guest {
+fn disk(dir: &Path, cell: &Cell, binaries: &Binaries, kernel: &Obtained) -> Result<Disk> {
+    let (root, inputs) = match cell.guest {
         Guest::Lean | Guest::Crowd => {
-            let archive = initramfs::build(dir, name, binaries, &kernel.modules)
+            let archive = initramfs::build(dir, &disk_name(cell), binaries, &kernel.modules)
                 .context("cannot write the guest's file system")?;
             (Root::Initramfs(archive.clone()), vec![archive])
         }
@@ -194,6 +195,12 @@ fn disk(
             let (analyzer, tests) = (binaries.analyzer.clone(), binaries.tests.clone());
             let inputs = vec![root_image::manifest_file(dir), analyzer, tests];
             (Root::Image(image), inputs)
+        }
+        Guest::Boot => {
+            let (disk, package) = boot::build(dir, binaries, cell.kernel, kernel)
+                .context("cannot write the disk of the boot test")?;
+            let inputs = vec![boot::manifest_file(dir), package, binaries.tests.clone()];
+            (Root::Disk(disk), inputs)
         }
     };
     let sums = Command::new("sha256sum")
@@ -248,33 +255,15 @@ fn boot_all(queue: Vec<Ready<'_>>) -> Vec<(usize, Outcome)> {
 impl Ready<'_> {
     fn boot(&self, name: &str, talkative: bool) -> Result<Outcome> {
         note(format_args!("{name}: started"));
-        let boot = qemu::Boot {
-            machine: self.cell.kernel.machine,
-            kernel: &self.disk.kernel,
-            root: &self.disk.root,
-            words: &self.words,
-            log: &self.log,
-            limit: LIMIT,
-        };
         let started = Instant::now();
         let mut console = Console::default();
-        let mut is_of_failure = false;
-        let status = qemu::run(&boot, |line| {
-            // A case that failed says why on indented lines below.
-            is_of_failure = line.starts_with("FAIL") || (is_of_failure && line.starts_with(' '));
-            if talkative {
-                eprintln!("    | {line}");
-            } else if is_of_failure {
-                note(format_args!("{name}: {line}"));
+        let (verdict, log) = match self.cell.guest {
+            Guest::Boot => self.boot_repeatedly(&mut console, name, talkative)?,
+            _ => {
+                let status = self.run(&self.words, &self.log, &mut console, name, talkative)?;
+                (self.judge(&console, status), self.log.clone())
             }
-            console.read(line);
-        })?;
-        let expected = Expectation {
-            kernel: self.cell.kernel,
-            backend: self.cell.backend,
-            probe: self.probe,
         };
-        let verdict = console.judge(&expected, status);
         let suite = console.suite();
         let facts = Facts {
             release: console.release.clone(),
@@ -299,8 +288,77 @@ impl Ready<'_> {
             verdict,
             facts,
             earlier: false,
-            log: Some(self.log.clone()),
+            log: Some(log),
         })
+    }
+
+    /// Boots from one disk until the last boot, or one that fails, whose console is left.
+    fn boot_repeatedly(
+        &self,
+        console: &mut Console,
+        name: &str,
+        talkative: bool,
+    ) -> Result<(Result<(), String>, PathBuf)> {
+        let mut number = 1;
+        loop {
+            let name = format!("{name}, boot {number}");
+            let log = self.log.with_extension(format!("{number}.log"));
+            *console = Console::default();
+            let words = boot::kernel_words(number);
+            let status = self.run(&words, &log, console, &name, talkative)?;
+            if number == boot::BOOTS {
+                return Ok((self.judge(console, status), log));
+            }
+            if let Err(reason) = console.judge_stage(number, status) {
+                return Ok((Err(reason), log));
+            }
+            note(format_args!("{name}: ok"));
+            number += 1;
+        }
+    }
+
+    /// Runs a VM to its end, while `console` is read.
+    fn run(
+        &self,
+        words: &[String],
+        log: &Path,
+        console: &mut Console,
+        name: &str,
+        talkative: bool,
+    ) -> Result<Option<ExitStatus>> {
+        let devices = match self.cell.guest {
+            Guest::Boot => boot::devices(),
+            _ => Vec::new(),
+        };
+        let boot = qemu::Boot {
+            machine: self.cell.kernel.machine,
+            kernel: &self.disk.kernel,
+            root: &self.disk.root,
+            devices: &devices,
+            words,
+            log,
+            limit: LIMIT,
+        };
+        let mut is_of_failure = false;
+        qemu::run(&boot, |line| {
+            // A case that failed says why on indented lines below.
+            is_of_failure = line.starts_with("FAIL") || (is_of_failure && line.starts_with(' '));
+            if talkative {
+                eprintln!("    | {line}");
+            } else if is_of_failure {
+                note(format_args!("{name}: {line}"));
+            }
+            console.read(line);
+        })
+    }
+
+    fn judge(&self, console: &Console, status: Option<ExitStatus>) -> Result<(), String> {
+        let expected = Expectation {
+            kernel: self.cell.kernel,
+            backend: self.cell.backend,
+            probe: self.probe,
+        };
+        console.judge(&expected, status)
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) struct Console {
     pub(crate) auto: Option<Backend>,
     /// `IMDS-REFUSED backend=B …`: asking for it by name failed, as `check` says it would.
     pub(crate) refused: Vec<Backend>,
+    stages: Vec<String>,
     suites: Vec<SuiteCount>,
     passes: u32,
     fails: u32,
@@ -72,6 +73,8 @@ impl Console {
         } else if let Some(refused) = line.strip_prefix("IMDS-REFUSED backend=") {
             let name = refused.split(' ').next().unwrap_or_default();
             self.refused.extend(Backend::of_name(name));
+        } else if let Some(stage) = line.strip_prefix("IMDS-BOOT stage=") {
+            self.stages.push(stage.to_owned());
         } else if KERNEL_FAILURES.iter().any(|words| line.contains(words)) {
             self.kernel_failure.get_or_insert_with(|| line.to_owned());
         } else {
@@ -115,6 +118,31 @@ impl Console {
             (0, 0) => Err(format!("no verdict on the console ({status})")),
             _ => Err("the VM's verdict is fail".into()),
         }
+    }
+
+    /// Whether a VM that boots again did what was expected of boot number `stage`: said so,
+    /// and rebooted, which ends QEMU.
+    pub(crate) fn judge_stage(&self, stage: u32, status: Option<ExitStatus>) -> Result<(), String> {
+        let within = |reason: String| Err(format!("boot {stage}: {reason}"));
+        if let Some(failure) = &self.kernel_failure {
+            return within(format!("the kernel failed: {failure}"));
+        }
+        let Some(status) = status else {
+            return within("the VM did not reboot and was stopped".into());
+        };
+        match self.suite() {
+            Some(suite) if suite.failed > 0 => {
+                return within(format!("{} checks failed", suite.failed));
+            }
+            _ => {}
+        }
+        if self.stages != [format!("{stage} ok")] {
+            return within(format!("no word of its end on the console ({status})"));
+        }
+        if status.code() != Some(0) {
+            return within(format!("QEMU ended with {status} instead of a reboot"));
+        }
+        Ok(())
     }
 
     fn judge_suite(&self, backend: Backend, status: ExitStatus) -> Result<(), String> {
@@ -244,6 +272,33 @@ mod tests {
         let error = judge(&GOOD.replace("=fentry", "=cgroup"), 33).unwrap_err();
         assert!(error.contains("auto takes cgroup"), "{error}");
         assert!(judge(&GOOD.replace("IMDS-AUTO", "IMDS-ATUO"), 33).is_err());
+    }
+
+    fn judge_stage(console: &str, exit_code: i32) -> Result<(), String> {
+        let mut read = Console::default();
+        console.lines().for_each(|line| read.read(line));
+        read.judge_stage(2, Some(ExitStatus::from_raw(exit_code << 8)))
+    }
+
+    #[test]
+    fn boot_that_says_so_and_reboots_goes_on() {
+        let good = "ok 1.0s x\r\nIMDS-BOOT stage=2 ok\r\nreboot: Restarting system\r\n";
+        assert_eq!(judge_stage(good, 0), Ok(()));
+        // It was another boot, said nothing, did not reboot, or panicked on its way.
+        assert!(judge_stage(&good.replace('2', "1"), 0).is_err());
+        assert!(judge_stage("reboot: Restarting system\n", 0).is_err());
+        assert!(judge_stage(good, 33).is_err());
+        assert!(judge_stage(&format!("{good}Kernel panic - not syncing\n"), 0).is_err());
+        let mut read = Console::default();
+        good.lines().for_each(|line| read.read(line));
+        assert!(read.judge_stage(2, None).is_err());
+    }
+
+    #[test]
+    fn checks_that_fail_end_the_boot_test() {
+        let failed = "IMDS-SUITE backend=auto passed=4 failed=2\nIMDS-VM-VERDICT fail\n";
+        let error = judge_stage(failed, 35).unwrap_err();
+        assert_eq!(error, "boot 2: 2 checks failed");
     }
 
     #[test]
