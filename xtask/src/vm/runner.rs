@@ -26,7 +26,7 @@ use crate::progress::{note, seconds, step};
 use crate::workspace;
 
 /// The longest that one VM may take.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
+const LIMIT: Duration = Duration::from_secs(25 * 60);
 
 /// How to run them.
 #[derive(Clone, Debug, Default)]
