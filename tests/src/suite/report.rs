@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::{
     analyzer::{Analyzer, Launch},
+    cgroup::Cgroup,
     mock::{Mock, access_log},
     netns::{IMDS_V4, Netns},
 };
@@ -323,65 +323,21 @@ fn report_reads_what_was_rotated_away_and_compressed(
 
 /// A cgroup that belongs to no unit and no container, whatever this program runs in, for
 /// those whose callers are to be told by their programs.
-struct NoUnit {
-    directory: PathBuf,
-    procs: File,
+fn no_unit() -> Result<Cgroup> {
+    Cgroup::new(&format!("imds-tests-report-{}", std::process::id()))
 }
 
-impl NoUnit {
-    fn new() -> Result<Self> {
-        let mounts = fs::read_to_string("/proc/mounts")?;
-        let mount = mounts
-            .lines()
-            .map(|line| line.split(' ').collect::<Vec<_>>())
-            .find(|fields| fields.get(2) == Some(&"cgroup2"))
-            .and_then(|fields| fields.get(1).map(|path| Path::new(path).to_owned()))
-            .context("this case needs cgroup2 to be mounted")?;
-        let directory = mount.join(format!("imds-tests-report-{}", std::process::id()));
-        fs::create_dir(&directory).with_context(|| format!("make {}", directory.display()))?;
-        let procs = OpenOptions::new()
-            .write(true)
-            .open(directory.join("cgroup.procs"))?;
-        Ok(Self { directory, procs })
+/// Runs a command in a cgroup, to its end.
+fn run_in(cgroup: &Cgroup, mut command: Command) -> Result<()> {
+    let output = cgroup
+        .run(&mut command)?
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start a client")?;
+    if !output.status.success() {
+        bail!("{command:?}: {output:?}");
     }
-
-    /// Runs a command in it, to its end.
-    fn run(&self, mut command: Command) -> Result<()> {
-        let procs = self.procs.as_raw_fd();
-        // SAFETY: only write(2) between fork and exec, to a descriptor that `self` holds
-        // open meanwhile.
-        unsafe {
-            command.pre_exec(move || {
-                let written = libc::write(procs, b"0".as_ptr().cast(), 1);
-                if written == 1 {
-                    Ok(())
-                } else {
-                    Err(std::io::Error::last_os_error())
-                }
-            });
-        }
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .context("cannot start a client")?;
-        if !output.status.success() {
-            bail!("{command:?}: {output:?}");
-        }
-        Ok(())
-    }
-}
-
-impl Drop for NoUnit {
-    fn drop(&mut self) {
-        // A process that has ended may still be counted for a moment.
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while fs::remove_dir(&self.directory).is_err()
-            && self.directory.exists()
-            && std::time::Instant::now() < deadline
-        {
-            std::thread::yield_now();
-        }
-    }
+    Ok(())
 }
 
 /// Three kinds of callers, and who each of them is to an owner: curl by hand, a shell
@@ -414,20 +370,20 @@ fn report_of_a_mixed_workload_names_what_was_launched(
     )?;
     let agent = script_file("agent.py", include_str!("clients/urllib_client.py"))?;
 
-    let no_unit = NoUnit::new()?;
+    let no_unit = no_unit()?;
     let analyzer = world.watch()?;
     for number in 1..=3 {
         let mut command = world.netns.command(&curl);
         command.args(["-q", "-s", "--noproxy", "*", "-o", "/dev/null"]);
         command.arg(url("by_hand", number));
-        no_unit.run(command)?;
+        run_in(&no_unit, command)?;
     }
     let mut command = world.netns.command(&shell);
     command.arg(&nightly.path);
-    no_unit.run(command)?;
+    run_in(&no_unit, command)?;
     let mut command = world.netns.command(find_python()?);
     command.arg("-S").arg(&agent.path).arg(case("agent"));
-    no_unit.run(command)?;
+    run_in(&no_unit, command)?;
     analyzer.stop()?;
 
     let of = |caller: &str| served(&world.mock.log().of_case(&case(caller)));
