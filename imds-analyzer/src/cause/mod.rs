@@ -92,15 +92,15 @@ impl Causes {
     /// The caller that sent `request` as `task`; `None` if it is not known.
     pub fn caller(&self, task: &Task, request: &Request) -> Option<Caller> {
         let process = request.process.as_ref()?;
-        let hash = |key: (&str, &str, u32, u64)| self.hasher.hash_one((key, &task.process_name));
+        let hash = |key: (&str, &str, u32)| self.hasher.hash_one((key, &task.process_name));
         // Everything that has lost its parent is below PID 1.
         let parent = request.ancestors.first().filter(|parent| parent.pid > 1);
         let container = process.container.as_ref();
         Some(Caller {
             process: self.hasher.hash_one((task.tgid, task.start_boottime_ns)),
             groups: [
-                parent.map(|parent| hash(("parent", "", parent.pid, 0))),
-                container.map(|container| hash(("container", &container.id, 0, 0))),
+                parent.map(|parent| hash(("parent", "", parent.pid))),
+                container.map(|container| hash(("container", &container.id, 0))),
             ],
         })
     }

@@ -9,6 +9,16 @@ use crate::command::{CommandExt as _, privileged, required};
 use crate::kernel;
 use crate::progress::note;
 
+/// What nobody reads in a guest: a third of an image.
+pub(super) const UNREAD: &[&str] = &[
+    "usr/share/doc",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/man",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+];
+
 /// As [`bootstrap`], without `left_out`, and from an archive below `dir` if that was made
 /// of the same packages before: unpacking takes seconds.
 pub(super) fn bootstrap_once(

@@ -37,15 +37,6 @@ const PACKAGES: &[&str] = &[
 const CLIENTS: &str = "opt/imds-clients";
 /// Parts of `target/clients` that go there.
 const PARTS: [&str; 4] = ["bin", "java", "node", "python"];
-/// What no client reads: a third of the image.
-const LEFT_OUT: &[&str] = &[
-    "usr/share/doc",
-    "usr/share/info",
-    "usr/share/locale",
-    "usr/share/man",
-    "var/cache/apt",
-    "var/lib/apt/lists",
-];
 /// The image and what it is made of, below the VMs' directory.
 const DIRECTORY: &str = "clients";
 const MANIFEST: &str = "base.manifest";
@@ -153,7 +144,7 @@ fn complete(tree: &Path) -> Result<()> {
         .run()?;
     let mut remove = privileged("rm")?;
     remove.args(["-rf", "--"]);
-    for dir in LEFT_OUT {
+    for dir in debian::UNREAD {
         remove.arg(tree.join(dir));
     }
     remove.run()

@@ -35,15 +35,6 @@ const PACKAGES: &[&str] = &[
     "systemd-sysv",
     "udev",
 ];
-/// What nobody reads here.
-const LEFT_OUT: &[&str] = &[
-    "usr/share/doc",
-    "usr/share/info",
-    "usr/share/locale",
-    "usr/share/man",
-    "var/cache/apt",
-    "var/lib/apt/lists",
-];
 /// Below the VMs' directory.
 const DIRECTORY: &str = "boot";
 const MANIFEST: &str = "base.manifest";
@@ -141,7 +132,7 @@ fn make(dir: &Path, kernel: &Obtained, image: &Path) -> Result<()> {
             .run()
     };
     clear()?;
-    let outcome = debian::bootstrap_once(dir, SUITE, PACKAGES, LEFT_OUT, &tree)
+    let outcome = debian::bootstrap_once(dir, SUITE, PACKAGES, debian::UNREAD, &tree)
         .and_then(|()| write_own(&own, kernel))
         .and_then(|()| complete(&tree, &own))
         .and_then(|()| ext4::pack(&tree, SPARE_KIB, image));
