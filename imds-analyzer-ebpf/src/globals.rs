@@ -30,6 +30,8 @@ globals! {
     WATCHED_NETNS = 0;
     /// Whether a program on the wire is attached.
     WIRE_HOOKED = 0;
+    /// Whether responses are seen as they are taken, and not as they arrive.
+    TAKES_HOOKED = 0;
 
     /// `sock_common.skc_family`
     SKC_FAMILY = ABSENT;
@@ -47,6 +49,15 @@ globals! {
     SK_LOCK_OWNED = ABSENT;
     /// `tcp_sock.write_seq`
     TCP_WRITE_SEQ = ABSENT;
+    /// `tcp_sock.copied_seq`
+    TCP_COPIED_SEQ = ABSENT;
+    /// `tcp_sock.rcv_nxt`
+    TCP_RCV_NXT = ABSENT;
+    /// `tcp_sock.snd_una`
+    TCP_SND_UNA = ABSENT;
+    /// Place of `flags` among the parameters of `tcp_recvmsg`, from 0: 3 (5.19 and later)
+    /// or 4.
+    RECEIVE_FLAGS = ABSENT;
     /// `net.ns.inum`
     NET_INUM = ABSENT;
     /// `sk_buff.sk`

@@ -2,8 +2,8 @@
 //!
 //! [`hooks`] holds one thin file per place where the kernel is watched; they all
 //! lead to [`send`] (what a task hands to TCP) or [`wire`] (what TCP puts on the
-//! wire), which emit the same [`chunk`]s; of what comes back, [`received`] tells the
-//! status of each [`response`] and no more. A send that does not go to a watched
+//! wire), which emit the same [`chunk`]s. Of what comes back ([`arriving`], or [`taken`] by
+//! a task), [`received`] tells the status of each [`response`] and no more. A send that does not go to a watched
 //! destination leaves at [`socket::Port::may_be_watched`].
 //! Who the sender is, is told by [`process`].
 //!
@@ -13,6 +13,7 @@
 #![no_std]
 #![no_main]
 
+mod arriving;
 mod chunk;
 mod draft;
 mod globals;
@@ -29,6 +30,7 @@ mod segments;
 mod send;
 mod socket;
 mod stream;
+mod taken;
 mod task;
 mod wire;
 

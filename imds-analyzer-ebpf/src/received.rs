@@ -1,20 +1,17 @@
 //! What a watched stream receives: the status of each response, and nothing else of it.
 //!
-//! A run reads at most [`BLOCK`] bytes beyond the position that the stream stands at and
-//! calls itself for the next ones, so what the verifier has to follow is one short loop.
-//! What was read before (a retransmission) is passed over by its position. What leaves a
-//! gap is looked at only for a response that begins with the packet.
+//! It comes in [`Part`]s: packets ([`crate::packet`]), or what a task takes at once
+//! ([`crate::taken`]). A run reads at most [`BLOCK`] bytes of a part beyond the position
+//! that the stream stands at, and says whether it is to be called again, so what the
+//! verifier has to follow is one short loop. What was read before (a retransmission) is
+//! passed over by its position. What leaves a gap is looked at only for a response that
+//! begins with the part.
 //!
-//! A packet is handled where the interrupts below it are held off, and those of one
-//! stream one after the other: nothing here is locked. Should two processors handle
-//! packets of one stream at once, one of them sees a gap.
+//! Nothing here is locked: whoever calls does so for the parts of one stream one after the
+//! other. Should two processors do so at once, one of them sees a gap.
 
-use core::mem::MaybeUninit;
+use core::{ffi::c_void, mem::MaybeUninit};
 
-use aya_ebpf::{
-    EbpfContext as _, bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, macros::map,
-    maps::ProgramArray, programs::SkBuffContext,
-};
 use imds_analyzer_common::{
     loss::LossCause,
     record::{
@@ -25,59 +22,65 @@ use imds_analyzer_common::{
 
 use crate::{
     chunk::{self, Slot},
-    globals,
     grammar::{ENDED, HEAD_END, OPAQUE, STATUS, UNSYNCED, VERSION},
     kernel, loss,
-    packet::Segment,
     socket::Socket,
-    stream::{self, ORIGIN_UNKNOWN, Stream},
+    stream::Stream,
 };
 
-/// The program itself, which the daemon puts here.
-#[map]
-static AGAIN: ProgramArray = ProgramArray::with_max_entries(1, 0);
+/// Consecutive bytes of what a stream receives.
+#[derive(Clone, Copy)]
+pub struct Part {
+    /// Sequence number of the first byte.
+    pub sequence: u32,
+    /// Sequence number up to which the server had received when this came.
+    pub acknowledged: u32,
+    /// Number of bytes.
+    pub len: u32,
+    /// The stream begins with it.
+    pub is_first: bool,
+    /// The server sends nothing behind it.
+    pub is_last: bool,
+}
 
-/// Bytes that one run reads. A packet can have 33 runs (`MAX_TAIL_CALL_CNT` of
+/// Where the bytes of a part can be read.
+pub trait Source {
+    /// Copies `len` bytes from `offset` of the part on to `to`, and says whether that
+    /// worked.
+    ///
+    /// # Safety
+    /// `to` must be valid for writes of `len` bytes, and `len` not be 0.
+    unsafe fn load(&self, offset: u32, to: *mut c_void, len: u32) -> bool;
+}
+
+/// Bytes that one run reads. A part can have 33 runs (`MAX_TAIL_CALL_CNT` of
 /// include/linux/bpf.h, and the first): heads of 2 KiB.
 const BLOCK: usize = 64;
 
-/// A status is told at the end of its head, or of its packet if that comes first, so that
+/// A status is told at the end of its head, or of its part if that comes first, so that
 /// `Server` may be told with it; but not later than this many bytes from its beginning.
 const SERVER_WITHIN: u32 = 1024;
 
-/// A packet arrives.
+/// Reads a block of a part, and tells what there is to tell then. Says whether to be
+/// called again for the same part.
 #[inline(always)]
-pub fn ingress(context: &SkBuffContext) {
-    // SAFETY: as in `wire::egress`.
-    let port = unsafe { (*context.skb.skb).remote_port };
-    if port & globals::OTHER_PORT_BITS.load() != 0 {
-        return;
+pub fn read_on<S: Source>(source: &S, socket: Socket, stream: &mut Stream, part: &Part) -> bool {
+    let told = read(source, stream, part);
+    if told != NOTHING {
+        tell(source, socket, stream, part, told);
     }
-    // A socket that listens has none.
-    if port == 0 {
-        return;
-    }
-    let skb = context.as_ptr() as u64;
-    if let Ok(socket) = kernel::read(skb, &globals::SKB_SK).map(Socket)
-        && let Some(stream) = stream::get(socket)
-        && stream.closed_ns == 0
-        // Without it the records would have no coordinates.
-        && stream.origin_from != ORIGIN_UNKNOWN
-        && let Some(segment) = Segment::parse(context)
-    {
-        let told = read(context, stream, &segment);
-        if told != NOTHING {
-            tell(context, socket, stream, &segment, told);
-        }
-        let responses = &mut stream.responses;
-        responses.go_on();
-        if responses.reads() && responses.next.get().wrapping_sub(segment.sequence) < segment.len {
-            // SAFETY: nothing here has to be dropped.
-            unsafe { AGAIN.tail_call(context, 0) };
-            // That was the last run that a packet can have.
-            let told = lose(stream, &segment);
-            tell(context, socket, stream, &segment, told);
-        }
+    let responses = &mut stream.responses;
+    responses.go_on();
+    responses.reads() && responses.next.get().wrapping_sub(part.sequence) < part.len
+}
+
+/// What comes cannot be followed any more: a part has more than its runs can read, or it
+/// cannot be read.
+#[inline(always)]
+pub fn give_up<S: Source>(source: &S, socket: Socket, stream: &mut Stream, part: &Part) {
+    let told = lose(stream, part);
+    if told != NOTHING {
+        tell(source, socket, stream, part, told);
     }
 }
 
@@ -86,28 +89,28 @@ const NOTHING: u32 = u32::MAX;
 /// [`tell`]: the status, and `FLAG_*` beside it.
 const ANSWERED: u32 = 0;
 
-/// Reads a block of the segment. Gives what is to be told then.
+/// Reads a block of the part. Gives what is to be told then.
 #[inline(always)]
-fn read(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) -> u32 {
-    if segment.is_syn && stream.responses.state.get() == UNSYNCED {
-        stream.responses.next.set(segment.sequence);
+fn read<S: Source>(source: &S, stream: &mut Stream, part: &Part) -> u32 {
+    if part.is_first && stream.responses.state.get() == UNSYNCED {
+        stream.responses.next.set(part.sequence);
         stream.responses.begin();
     }
-    if segment.len != 0 {
-        find_place(context, stream, segment);
+    if part.len != 0 {
+        find_place(source, stream, part);
     }
     let responses = &mut stream.responses;
-    let offset = responses.next.get().wrapping_sub(segment.sequence);
-    if offset < segment.len && responses.reads() {
+    let offset = responses.next.get().wrapping_sub(part.sequence);
+    if offset < part.len && responses.reads() {
         if responses.state.get() == STATUS {
-            begin_here(stream, segment, offset);
+            begin_here(stream, part, offset);
         }
-        read_block(context, stream, segment.payload, offset, segment.len);
+        read_block(source, stream, offset, part.len);
     }
 
     let responses = &mut stream.responses;
     let state = responses.state.get();
-    let end = segment.sequence.wrapping_add(segment.len);
+    let end = part.sequence.wrapping_add(part.len);
     let rest = end.wrapping_sub(responses.next.get()) as i32;
     let head = responses.next.get().wrapping_sub(responses.begun_at.get());
     if responses.is_ready() && (state == HEAD_END || rest <= 0 || head > SERVER_WITHIN) {
@@ -121,28 +124,28 @@ fn read(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) -> u32 
         };
     }
     if state == UNSYNCED {
-        return lose(stream, segment);
+        return lose(stream, part);
     }
     // A body that is cut short ends there, too.
-    let is_over = rest <= 0 || state == ENDED || (state == OPAQUE && segment.len == 0);
-    if segment.is_fin && is_over && responses.lost.get() == 0 && is_news(stream, segment) {
-        begin_here(stream, segment, 0);
+    let is_over = rest <= 0 || state == ENDED || (state == OPAQUE && part.len == 0);
+    if part.is_last && is_over && responses.lost.get() == 0 && is_news(stream, part.acknowledged) {
+        begin_here(stream, part, 0);
         return FLAG_SERVER_DONE;
     }
     NOTHING
 }
 
-/// Moves the stream to where the segment is to be read, if that is known.
+/// Moves the stream to where the part is to be read, if that is known.
 #[inline(always)]
-fn find_place(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) {
+fn find_place<S: Source>(source: &S, stream: &mut Stream, part: &Part) {
     let responses = &mut stream.responses;
     let state = responses.state.get();
-    let ahead = responses.next.get().wrapping_sub(segment.sequence) as i32;
+    let ahead = responses.next.get().wrapping_sub(part.sequence) as i32;
     if state == OPAQUE {
         let lacks_body = ahead == 0
             && responses.may_lack_body()
-            && is_news(stream, segment)
-            && begins_response(context, segment);
+            && is_news(stream, part.acknowledged)
+            && begins_response(source, part);
         if lacks_body {
             stream.responses.begin();
         } else {
@@ -150,14 +153,14 @@ fn find_place(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) {
         }
     }
     let responses = &mut stream.responses;
-    let ahead = responses.next.get().wrapping_sub(segment.sequence) as i32;
+    let ahead = responses.next.get().wrapping_sub(part.sequence) as i32;
     if ahead >= 0 && responses.reads() {
         return;
     }
-    if is_news(stream, segment) && begins_response(context, segment) {
+    if is_news(stream, part.acknowledged) && begins_response(source, part) {
         let responses = &mut stream.responses;
         responses.begin();
-        responses.next.set(segment.sequence);
+        responses.next.set(part.sequence);
         responses.resynced.set(1);
     } else if stream.responses.reads() {
         // A gap. Should its bytes still come, they are not waited for: those behind it
@@ -169,53 +172,45 @@ fn find_place(context: &SkBuffContext, stream: &mut Stream, segment: &Segment) {
 /// Whether the server has received something that was sent since the last response
 /// began: only then can another one begin that is not looked for at this place.
 #[inline(always)]
-fn is_news(stream: &Stream, segment: &Segment) -> bool {
+pub fn is_news(stream: &Stream, acknowledged: u32) -> bool {
     let responses = &stream.responses;
     let before = if responses.has_answered.get() != 0 {
         responses.answered.get()
     } else {
         stream.origin
     };
-    segment.acknowledged.wrapping_sub(before) as i32 > 0
+    acknowledged.wrapping_sub(before) as i32 > 0
 }
 
-/// Whether the segment's first bytes are those of a status line.
+/// Whether the part's first bytes are those of a status line.
 #[inline(always)]
-fn begins_response(context: &SkBuffContext, segment: &Segment) -> bool {
-    segment.len >= VERSION.len() as u32
-        && context
-            .load::<[u8; VERSION.len()]>(segment.payload as usize)
-            .is_ok_and(|bytes| &bytes == VERSION)
+fn begins_response<S: Source>(source: &S, part: &Part) -> bool {
+    let mut bytes = MaybeUninit::<[u8; VERSION.len()]>::uninit();
+    part.len >= VERSION.len() as u32
+        // SAFETY: they are as many bytes.
+        && unsafe { source.load(0, bytes.as_mut_ptr().cast(), VERSION.len() as u32) }
+        // SAFETY: they were written.
+        && unsafe { bytes.assume_init_ref() } == VERSION
 }
 
-/// Reads at most a block of the `len` bytes at `payload`, from `offset` on, up to where
-/// the reader wants to stop.
+/// Reads at most a block of a part of `len` bytes, from `offset` on, up to where the reader
+/// wants to stop.
 #[inline(always)]
-fn read_block(context: &SkBuffContext, stream: &mut Stream, payload: u32, offset: u32, len: u32) {
+fn read_block<S: Source>(source: &S, stream: &mut Stream, offset: u32, len: u32) {
     let left = len.wrapping_sub(offset);
     let mut block = MaybeUninit::<[u64; BLOCK / 8]>::uninit();
     // The verifier wants all of it to be set where the length is not a constant.
     // SAFETY: the block has that many words.
     unsafe { clear::<{ BLOCK / 8 }>(block.as_mut_ptr().cast()) };
     // Of one length or the other, which the verifier knows: no sum of lengths.
-    let skb: *mut __sk_buff = context.skb.skb;
     let len = if left < BLOCK as u32 {
         left
     } else {
         BLOCK as u32
     };
     let len = core::hint::black_box(len).wrapping_sub(1) & (BLOCK as u32 - 1);
-    // SAFETY: the block has room for 1 to BLOCK bytes, which `len + 1` is; the helper
-    // checks the range of the packet.
-    let loaded = unsafe {
-        bpf_skb_load_bytes(
-            skb.cast(),
-            payload.wrapping_add(offset),
-            block.as_mut_ptr().cast(),
-            len + 1,
-        )
-    };
-    if loaded != 0 {
+    // SAFETY: the block has room for 1 to BLOCK bytes, which `len + 1` is.
+    if !unsafe { source.load(offset, block.as_mut_ptr().cast(), len + 1) } {
         stream.responses.state.set(UNSYNCED);
         return;
     }
@@ -236,38 +231,30 @@ fn read_block(context: &SkBuffContext, stream: &mut Stream, payload: u32, offset
 
 /// What comes cannot be followed any more. That is told once.
 #[inline(always)]
-fn lose(stream: &mut Stream, segment: &Segment) -> u32 {
+fn lose(stream: &mut Stream, part: &Part) -> u32 {
     let responses = &mut stream.responses;
     responses.state.set(UNSYNCED);
     if responses.lost.get() != 0 {
         return NOTHING;
     }
     responses.lost.set(1);
-    begin_here(stream, segment, 0);
+    begin_here(stream, part, 0);
     FLAG_LOST_TRACK
 }
 
-/// What is told next begins at `offset` of this segment.
+/// What is told next begins at `offset` of this part.
 #[inline(always)]
-fn begin_here(stream: &mut Stream, segment: &Segment, offset: u32) {
+fn begin_here(stream: &mut Stream, part: &Part, offset: u32) {
     let responses = &mut stream.responses;
     responses.begun_ns.set(kernel::boottime_ns());
-    responses
-        .begun_at
-        .set(segment.sequence.wrapping_add(offset));
-    responses.begun_acknowledged.set(segment.acknowledged);
+    responses.begun_at.set(part.sequence.wrapping_add(offset));
+    responses.begun_acknowledged.set(part.acknowledged);
 }
 
 /// Emits a record, with the status if `flags` are those of an answer. That there is no
 /// room for it is counted, and told with the next one.
 #[inline(always)]
-fn tell(
-    context: &SkBuffContext,
-    socket: Socket,
-    stream: &mut Stream,
-    segment: &Segment,
-    flags: u32,
-) {
+fn tell<S: Source>(source: &S, socket: Socket, stream: &mut Stream, part: &Part, flags: u32) {
     let Some(mut slot) = chunk::reserve::<Slot<ResponseFacts>>() else {
         loss::count(LossCause::ResponseRingFull);
         stream.responses.lost.set(1);
@@ -305,23 +292,17 @@ fn tell(
         (*facts).server_len = 0;
         (*facts).reserved = 0;
         clear::<{ MAX_SERVER / 8 }>((&raw mut (*facts).server).cast());
-        // Where the value is in this packet, beginning and end.
+        // Where the value is in this part, beginning and end.
         if status != 0
             && let Some((at, len)) = responses.server()
             && len.wrapping_sub(1) < SERVER_MOST
-            && at.wrapping_sub(segment.sequence) < segment.len
+            && at.wrapping_sub(part.sequence) < part.len
         {
-            let offset = at.wrapping_sub(segment.sequence);
+            let offset = at.wrapping_sub(part.sequence);
             let most = MAX_SERVER as u32;
             let len = if len < most { len } else { most };
             let len = (core::hint::black_box(len).wrapping_sub(1) & (most - 1)) + 1;
-            let loaded = bpf_skb_load_bytes(
-                context.skb.skb.cast(),
-                segment.payload.wrapping_add(offset),
-                (&raw mut (*facts).server).cast(),
-                len,
-            );
-            if loaded == 0 {
+            if source.load(offset, (&raw mut (*facts).server).cast(), len) {
                 (*facts).server_len = len;
             }
         }

@@ -79,6 +79,18 @@ impl Responses {
         self.lost.get() != 0 || self.state.get() == UNSYNCED
     }
 
+    /// Sequence number up to which all is accounted for; the body that was announced only
+    /// if there is one.
+    #[inline(always)]
+    pub fn accounted(&self, has_body: bool) -> u32 {
+        let next = self.next.get();
+        if has_body && self.state.get() == OPAQUE {
+            next.wrapping_add(self.length.get() as u32)
+        } else {
+            next
+        }
+    }
+
     /// Whether there is a final status that was not told. Interim responses are followed
     /// by another, but for 101: there HTTP ends (RFC 9110 15.2).
     #[inline(always)]

@@ -1,5 +1,5 @@
 //! The memory segments of one send: a kernel `iov_iter`, noted when the send is
-//! entered and walked when it has returned.
+//! entered and walked when it has returned. Those of a receive are noted as well.
 //!
 //! The iterator itself cannot be read at the end, because the send advances it.
 //! The segment array that it points to stays as it was until the system call
@@ -34,7 +34,7 @@ pub const KERNEL_VECTOR: u32 = 3;
 /// Anything else, such as pages: not readable from a program.
 pub const OPAQUE: u32 = 4;
 
-/// Where the bytes of a send lie.
+/// Where the bytes of a send lie, or of a receive.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Segments {
@@ -59,9 +59,9 @@ const BEYOND: i32 = -14;
 /// `struct iovec` and `struct kvec` (include/uapi/linux/uio.h): the same layout.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Segment {
-    base: u64,
-    len: u64,
+pub struct Segment {
+    pub base: u64,
+    pub len: u64,
 }
 
 /// Where [`Segments::emit`] is, and the header of what it emits.
@@ -156,6 +156,13 @@ impl Segments {
         })
     }
 
+    /// Bytes that the iterator of the `msghdr` at `message` still has before it.
+    #[inline(always)]
+    pub fn left(message: u64) -> Result<u64, i32> {
+        let iter = message + u64::from(globals::MSG_ITER.load());
+        kernel::read(iter, &globals::ITER_COUNT)
+    }
+
     /// Emits the first `committed` bytes, from `walk.header.position` on. Returns
     /// whether all of them are in the ring buffer. What is not is marked as missing
     /// unless a program on the wire will see it.
@@ -225,7 +232,7 @@ impl Segments {
 
     /// The `index`th segment, without what the iterator had already passed.
     #[inline(always)]
-    fn segment(&self, index: u64) -> Result<Segment, i32> {
+    pub fn segment(&self, index: u64) -> Result<Segment, i32> {
         let mut segment = if self.kind == USER_BUFFER {
             if index != 0 {
                 return Err(BEYOND);

@@ -17,8 +17,16 @@ const AF_INET6: u16 = 10;
 pub const TCP_ESTABLISHED: u32 = 1;
 /// `TCP_SYN_SENT`.
 pub const TCP_SYN_SENT: u32 = 2;
+/// `TCP_TIME_WAIT`.
+pub const TCP_TIME_WAIT: u32 = 6;
 /// `TCP_CLOSE`.
 pub const TCP_CLOSE: u32 = 7;
+/// `TCP_CLOSE_WAIT`.
+pub const TCP_CLOSE_WAIT: u32 = 8;
+/// `TCP_LAST_ACK`.
+pub const TCP_LAST_ACK: u32 = 9;
+/// `TCP_CLOSING`.
+pub const TCP_CLOSING: u32 = 11;
 
 /// The destinations to watch; the daemon fills it before it attaches anything.
 #[map]
@@ -113,6 +121,24 @@ impl Socket {
     #[inline(always)]
     pub fn write_seq(self) -> Result<u32, i32> {
         kernel::read(self.0, &globals::TCP_WRITE_SEQ)
+    }
+
+    /// Sequence number of the next byte that will be taken from it.
+    #[inline(always)]
+    pub fn copied_seq(self) -> Result<u32, i32> {
+        kernel::read(self.0, &globals::TCP_COPIED_SEQ)
+    }
+
+    /// Sequence number of the next byte that will be received.
+    #[inline(always)]
+    pub fn receive_next(self) -> Result<u32, i32> {
+        kernel::read(self.0, &globals::TCP_RCV_NXT)
+    }
+
+    /// Sequence number up to which the server has received.
+    #[inline(always)]
+    pub fn acknowledged(self) -> Result<u32, i32> {
+        kernel::read(self.0, &globals::TCP_SND_UNA)
     }
 
     /// Whether a task holds the socket's lock. If so, and we run below it, that

@@ -11,7 +11,7 @@ use anyhow::bail;
 use crate::{
     blind,
     capture::{
-        backend::{self, Backend, Options},
+        backend::{self, Backend, Options, Responses},
         cgroup2::Cgroup2Root,
         kernel_types, privilege,
     },
@@ -165,9 +165,19 @@ fn probe(backend: Backend, options: &Options) -> Result<String, String> {
                     format!("attaches to tcp_sendmsg, without a witness on the wire: {reason}")
                 }
             };
-            if let (None, Some(reason)) = (capture.witness_refused, capture.responses_refused) {
-                text.push_str("; responses are not seen: ");
-                text.push_str(&reason);
+            match capture.responses {
+                Responses::Arriving => {}
+                Responses::Taken { .. } if capture.witness_refused.is_some() => {
+                    text.push_str("; responses are seen when they are read");
+                }
+                Responses::Taken { reason } => {
+                    text.push_str("; responses are seen when they are read: ");
+                    text.push_str(&reason);
+                }
+                Responses::Unseen { reason } => {
+                    text.push_str("; responses are not seen: ");
+                    text.push_str(&reason);
+                }
             }
             text
         }),
@@ -207,6 +217,7 @@ fn types(named: Option<&Path>) -> Finding {
         let missing = [
             ("fentry and kprobe", layout.send),
             ("cgroup and a witness", layout.wire),
+            ("responses without a witness", layout.take),
         ];
         let missing: Vec<String> = missing
             .into_iter()

@@ -272,7 +272,7 @@ impl Pipeline {
                     NoResponse::Deadline => record::NoResponse::Deadline,
                 });
             }
-            Outcome::Unknown => {}
+            Outcome::Unread | Outcome::Unknown => {}
         }
         if let Some(caller) = caller {
             self.explain(&mut request, &caller, time_ns, &outcome);
@@ -299,7 +299,8 @@ impl Pipeline {
         if request.imds.operation == Some(Operation::Token) {
             let answer = match outcome {
                 Outcome::Answered(answer) => cause::Answer::Status(answer.status),
-                Outcome::NoResponse(_) => cause::Answer::Missing,
+                // Whatever has come, its caller does not know.
+                Outcome::NoResponse(_) | Outcome::Unread => cause::Answer::Missing,
                 Outcome::Unknown => cause::Answer::Unknown,
             };
             self.causes.note_try(caller, time_ns, answer);

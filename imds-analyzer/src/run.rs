@@ -14,7 +14,7 @@ use crate::{
     capabilities::{Keep, keep_only, works_without_bpf},
     capture::{
         Event,
-        backend::{self, Backend, Capture},
+        backend::{self, Backend, Capture, Responses},
         debug_log::DebugLog,
         loss::LossCounters,
         privilege,
@@ -114,7 +114,7 @@ impl Daemon {
             backend,
             refusals,
             witness_refused,
-            responses_refused,
+            responses,
         } = backend::start(&backend::Options {
             backend: wanted(config.backend),
             destinations: config.destinations.destinations(),
@@ -154,8 +154,17 @@ impl Daemon {
                 "no witness on the wire: sendfile before 6.5 and MPTCP are not seen"
             );
         }
-        if let Some(reason) = &responses_refused {
-            tracing::warn!(reason, "what requests are answered is not seen");
+        match &responses {
+            Responses::Arriving => {}
+            Responses::Taken { reason } => {
+                tracing::warn!(
+                    reason,
+                    "responses are seen only when their callers read them"
+                );
+            }
+            Responses::Unseen { reason } => {
+                tracing::warn!(reason, "what requests are answered is not seen");
+            }
         }
         let blind_spots = blind::Watch::new(Path::new("/"), netns);
         lookups.send(
@@ -177,17 +186,14 @@ impl Daemon {
                 blind_spots: blind_spots.known(),
             }),
         );
-        let status = announce(
-            backend,
-            witness_refused.is_none(),
-            responses_refused.is_none(),
-        );
+        let status = announce(backend, witness_refused.is_none(), &responses);
         let mut pipeline =
             Pipeline::new(limits(&config.limits), Attributor::new("/", clock), backend)
                 .watching(config.destinations.clone());
-        if responses_refused.is_none() {
+        if !matches!(responses, Responses::Unseen { .. }) {
             pipeline = pipeline.awaiting(exchange::Limits {
                 deadline_ns: u64::from(config.response_deadline_ms.get()) * 1_000_000,
+                sees_unread: responses == Responses::Arriving,
                 ..exchange::Limits::default()
             });
         }
@@ -376,16 +382,16 @@ async fn boottime_reaches(deadline_ns: Option<u64>) {
 
 /// Says that capturing has begun: to whoever waits on stderr, and to systemd, whose
 /// words for it are returned.
-fn announce(backend: Backend, witness: bool, responses: bool) -> String {
+fn announce(backend: Backend, witness: bool, responses: &Responses) -> String {
     let witness = match (backend, witness) {
         (Backend::Cgroup, _) => "",
         (_, true) => ", with a witness on the wire",
         (_, false) => ", without a witness on the wire",
     };
-    let responses = if responses {
-        ""
-    } else {
-        ", responses not seen"
+    let responses = match responses {
+        Responses::Arriving => "",
+        Responses::Taken { .. } => ", responses seen when they are read",
+        Responses::Unseen { .. } => ", responses not seen",
     };
     eprintln!("imds-analyzer: ready, backend {backend}{witness}{responses}");
     let status = format!("Capturing with {backend}{witness}{responses}");

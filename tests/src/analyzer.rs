@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use tempfile::NamedTempFile;
 
-use crate::{lines::Lines, netns::die_with_parent};
+use crate::{compare::Sight, lines::Lines, netns::die_with_parent};
 
 /// How long the analyzer may take to be ready, or to stop. Under emulation the
 /// verifier alone takes seconds.
@@ -56,6 +56,7 @@ pub struct Analyzer {
     ready_after: Duration,
     backend: String,
     has_witness: bool,
+    sight: Sight,
 }
 
 /// What a stopped analyzer has left.
@@ -137,6 +138,7 @@ impl Launch<'_> {
             ready_after: Duration::ZERO,
             backend: String::new(),
             has_witness: false,
+            sight: Sight::Arriving,
         };
         analyzer.await_ready(began)?;
         Ok(analyzer)
@@ -165,11 +167,18 @@ impl Analyzer {
             .with_context(|| format!("the line with `ready` names no backend: {line}"))?
             .to_owned();
         self.has_witness = line.contains("with a witness");
-        // Without anything on the wire they cannot be.
         ensure!(
-            line.contains("without a witness") || !line.contains("responses not seen"),
-            "the kernel refuses the program that sees responses: {}",
+            !line.contains("responses not seen"),
+            "the kernel refuses the programs that see responses: {}",
             self.last_words()
+        );
+        if line.contains("responses seen when they are read") {
+            self.sight = Sight::Taken;
+        }
+        // Where something is on the wire, they are to be seen there.
+        ensure!(
+            line.contains("without a witness") == (self.sight == Sight::Taken),
+            "responses are seen where they should not be: {line}"
         );
         Ok(())
     }
@@ -184,9 +193,9 @@ impl Analyzer {
         self.has_witness
     }
 
-    /// Whether it sees what requests are answered.
-    pub fn sees_responses(&self) -> bool {
-        self.has_witness() || self.backend() == "cgroup"
+    /// How it sees what requests are answered.
+    pub fn sight(&self) -> Sight {
+        self.sight
     }
 
     /// Time from its start until it said that it was ready.

@@ -64,10 +64,10 @@ enum Command {
         /// Destination.
         #[arg(long, value_name = "IP:PORT", default_value = "169.254.169.254:80")]
         addr: SocketAddr,
-        /// The network namespace that this one is joined to, by a veth pair and
-        /// nothing else.
+        /// A network namespace that this one is joined to, by veth pairs between those
+        /// named here and nothing else.
         #[arg(long, value_name = "PATH")]
-        joined_to: Option<PathBuf>,
+        joined_to: Vec<PathBuf>,
     },
     /// Measure what the analyzer costs.
     Bench {
@@ -180,7 +180,7 @@ fn run(command: Command) -> Result<()> {
                 case,
                 destination: addr,
             },
-            joined_to.as_deref(),
+            &joined_to,
         ),
         Command::Bench { analyzer, subject } => bench::run(subject, &analyzer),
         Command::BootImds => boot::imds::serve(),

@@ -3,7 +3,7 @@
 
 use aya_ebpf::{macros::cgroup_skb, programs::SkBuffContext};
 
-use crate::{received, wire};
+use crate::{arriving, wire};
 
 /// Lets the packet pass.
 const ALLOW: i32 = 1;
@@ -16,6 +16,6 @@ fn imds_egress(context: SkBuffContext) -> i32 {
 
 #[cgroup_skb(ingress)]
 fn imds_ingress(context: SkBuffContext) -> i32 {
-    received::ingress(&context);
+    arriving::ingress(&context);
     ALLOW
 }

@@ -1,4 +1,7 @@
-//! `fentry` and `fexit` on `tcp_sendmsg`: the cheapest hooks, where a kernel has them.
+//! `fentry` and `fexit` on `tcp_sendmsg`: the cheapest hooks, where a kernel has them; and
+//! on what receives, where no program on the wire sees what is answered.
+
+use core::hint::black_box;
 
 use aya_ebpf::{
     macros::{fentry, fexit},
@@ -8,6 +11,7 @@ use aya_ebpf::{
 use crate::{
     globals, kernel, send,
     socket::{Port, Socket},
+    taken,
 };
 
 #[fentry(function = "tcp_sendmsg")]
@@ -28,6 +32,28 @@ fn tcp_sendmsg_fentry(context: FEntryContext) -> i32 {
 fn tcp_sendmsg_fexit(context: FExitContext) -> i32 {
     if port(context.arg(0)).may_be_watched() {
         send::exit(context.arg(3), Some(Socket(context.arg(0))));
+    }
+    0
+}
+
+#[fentry(function = "tcp_recvmsg")]
+fn tcp_recvmsg_fentry(context: FEntryContext) -> i32 {
+    if port(context.arg(0)).may_be_watched() {
+        // Of one offset or the other: the verifier refuses a load at a sum.
+        let flags = if globals::RECEIVE_FLAGS.load() == 3 {
+            black_box(context.arg(3))
+        } else {
+            black_box(context.arg(4))
+        };
+        taken::enter(Socket(context.arg(0)), context.arg(1), flags);
+    }
+    0
+}
+
+#[fentry(function = "tcp_cleanup_rbuf")]
+fn tcp_cleanup_rbuf_fentry(context: FEntryContext) -> i32 {
+    if port(context.arg(0)).may_be_watched() {
+        taken::copied(&context, Socket(context.arg(0)), context.arg(1));
     }
     0
 }

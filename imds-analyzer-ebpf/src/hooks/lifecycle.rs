@@ -9,9 +9,10 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use aya_log_ebpf::info;
 
 use crate::{
-    chunk, draft, kernel, process,
+    chunk, draft, globals, kernel, process,
     socket::{Socket, TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT},
     stream::{self, ORIGIN_ESTABLISHED, ORIGIN_UNKNOWN},
+    taken,
 };
 
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
@@ -56,6 +57,9 @@ fn established(socket: Socket) {
     {
         stream.set_origin(write_seq, ORIGIN_ESTABLISHED);
     }
+    if globals::TAKES_HOOKED.load() != 0 {
+        taken::established(socket);
+    }
 }
 
 /// The connection is gone. A send that the end interrupted is still delivered: it
@@ -68,6 +72,9 @@ fn closed(socket: Socket) {
     {
         info!((), "stream closed");
         stream.closed_ns = kernel::boottime_ns();
+        if globals::TAKES_HOOKED.load() != 0 {
+            taken::closed(socket, stream);
+        }
         chunk::emit_closed(socket, stream, &route);
     }
 }

@@ -17,7 +17,7 @@ use super::{
     layout::Layout,
     loss::LossCounters,
     privilege,
-    programs::{Hooks, Programs, ProgramsError, Settings},
+    programs::{Beside, Hooks, Programs, ProgramsError, Settings},
 };
 
 /// A way to capture.
@@ -136,8 +136,25 @@ pub struct Capture {
     pub refusals: Vec<Refusal>,
     /// Why there is no witness on the wire beside a send hook, if so.
     pub witness_refused: Option<String>,
-    /// Why responses are not seen, if so.
-    pub responses_refused: Option<String>,
+    /// How responses are seen.
+    pub responses: Responses,
+}
+
+/// How responses are seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Responses {
+    /// As they arrive.
+    Arriving,
+    /// As callers take them from their sockets; what nobody takes is not seen.
+    Taken {
+        /// Why they are not seen as they arrive.
+        reason: String,
+    },
+    /// Not at all.
+    Unseen {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Starts capturing.
@@ -166,7 +183,7 @@ pub fn start(options: &Options) -> Result<Capture, CaptureError> {
                     backend,
                     refusals,
                     witness_refused: attached.witness_refused,
-                    responses_refused: attached.responses_refused,
+                    responses: attached.responses,
                 });
             }
             Err(error) => {
@@ -190,7 +207,7 @@ pub fn start(options: &Options) -> Result<Capture, CaptureError> {
 pub fn try_maps(options: &Options) -> Result<(), String> {
     privilege::lift_memory_lock_limit();
     let layout = kernel_types::layout(options.btf.as_deref()).map_err(|error| error.to_string())?;
-    match Programs::load(&settings(options), &layout, true) {
+    match Programs::load(&settings(options), &layout, ON_THE_WIRE) {
         Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
@@ -217,51 +234,78 @@ enum AttachError {
     Cgroup2(#[from] super::cgroup2::Cgroup2Error),
 }
 
+/// What programs are told where some see packets leave.
+const ON_THE_WIRE: Beside = Beside {
+    wire: true,
+    takes: false,
+};
+
 /// See [`Capture`].
 struct Attached {
     programs: Programs,
     losses: LossCounters,
     witness_refused: Option<String>,
-    responses_refused: Option<String>,
+    responses: Responses,
 }
 
 fn attach(backend: Backend, settings: &Settings, layout: &Layout) -> Result<Attached, AttachError> {
-    let hooks = match backend {
-        Backend::Fentry => Hooks::Fentry,
-        Backend::Kprobe => Hooks::Kprobe,
+    match backend {
+        Backend::Fentry => attach_hooks(Hooks::Fentry, settings, layout),
+        Backend::Kprobe => attach_hooks(Hooks::Kprobe, settings, layout),
         Backend::Cgroup => {
-            let mut programs = Programs::load(settings, layout, true)?;
+            let mut programs = Programs::load(settings, layout, ON_THE_WIRE)?;
             programs.attach_lifecycle()?;
-            let responses_refused = attach_wire(&mut programs, layout)?;
-            return Ok(Attached {
+            let root = attach_wire(&mut programs, layout)?;
+            let responses = match programs.attach_responses(&root) {
+                Ok(()) => Responses::Arriving,
+                Err(error) => Responses::Unseen {
+                    reason: error.to_string(),
+                },
+            };
+            Ok(Attached {
                 losses: programs.take_losses(true)?,
                 programs,
                 witness_refused: None,
-                responses_refused,
-            });
-        }
-    };
-    require(layout.send.as_ref())?;
-    if settings.witness {
-        // The programs must know at load time whether there is a witness, so one
-        // that is refused means to begin again without it.
-        let mut programs = Programs::load(settings, layout, true)?;
-        programs.load_hooks(hooks)?;
-        programs.attach_lifecycle()?;
-        match attach_wire(&mut programs, layout) {
-            Ok(responses_refused) => {
-                programs.attach_hooks(hooks)?;
-                return Ok(Attached {
-                    losses: programs.take_losses(true)?,
-                    programs,
-                    witness_refused: None,
-                    responses_refused,
-                });
-            }
-            Err(error) => return attach_alone(hooks, settings, layout, error.to_string()),
+                responses,
+            })
         }
     }
-    attach_alone(hooks, settings, layout, "switched off".to_owned())
+}
+
+/// Attaches hooks, and programs on the wire beside them as far as the kernel lets them be
+/// there.
+fn attach_hooks(
+    hooks: Hooks,
+    settings: &Settings,
+    layout: &Layout,
+) -> Result<Attached, AttachError> {
+    require(layout.send.as_ref())?;
+    if !settings.witness {
+        return attach_alone(hooks, settings, layout, "switched off".to_owned());
+    }
+    let mut programs = Programs::load(settings, layout, ON_THE_WIRE)?;
+    programs.load_hooks(hooks)?;
+    programs.attach_lifecycle()?;
+    // Programs must know at load time what is beside them, so one that is refused means
+    // to begin again without it.
+    let root = match attach_wire(&mut programs, layout) {
+        Ok(root) => root,
+        Err(error) => {
+            drop(programs);
+            return attach_alone(hooks, settings, layout, error.to_string());
+        }
+    };
+    if let Err(error) = programs.attach_responses(&root) {
+        drop(programs);
+        return attach_with_takes(hooks, settings, layout, true, error.to_string());
+    }
+    programs.attach_hooks(hooks)?;
+    Ok(Attached {
+        losses: programs.take_losses(true)?,
+        programs,
+        witness_refused: None,
+        responses: Responses::Arriving,
+    })
 }
 
 /// Attaches hooks without a witness, for the reason given.
@@ -271,26 +315,59 @@ fn attach_alone(
     layout: &Layout,
     reason: String,
 ) -> Result<Attached, AttachError> {
-    let mut programs = Programs::load(settings, layout, false)?;
-    programs.load_hooks(hooks)?;
-    programs.attach_lifecycle()?;
-    programs.attach_hooks(hooks)?;
+    let no_program = format!("no program on the wire: {reason}");
     Ok(Attached {
-        losses: programs.take_losses(false)?,
-        programs,
-        responses_refused: Some(format!("no program on the wire: {reason}")),
         witness_refused: Some(reason),
+        ..attach_with_takes(hooks, settings, layout, false, no_program)?
     })
 }
 
-/// Attaches the programs on the wire. What is answered is not worth less capture: if only
-/// that is refused, gives the reason.
-fn attach_wire(programs: &mut Programs, layout: &Layout) -> Result<Option<String>, AttachError> {
+/// Attaches hooks, those on what receives among them, since responses are not seen as they
+/// arrive, for the reason given; and beside them the program that sees packets leave, if
+/// there is to be one on the `wire`. What is answered is not worth less capture: if the
+/// hooks on what receives are refused, too, the others do without.
+fn attach_with_takes(
+    hooks: Hooks,
+    settings: &Settings,
+    layout: &Layout,
+    wire: bool,
+    reason: String,
+) -> Result<Attached, AttachError> {
+    let attach = |takes| {
+        let mut programs = Programs::load(settings, layout, Beside { wire, takes })?;
+        programs.load_hooks(hooks)?;
+        programs.attach_lifecycle()?;
+        if wire {
+            attach_wire(&mut programs, layout)?;
+        }
+        if takes {
+            programs.attach_takes(hooks, layout.copied)?;
+        }
+        programs.attach_hooks(hooks)?;
+        Ok::<_, AttachError>(programs)
+    };
+    let with_takes = require(layout.take.as_ref()).and_then(|()| attach(true));
+    let (mut programs, responses) = match with_takes {
+        Ok(programs) => (programs, Responses::Taken { reason }),
+        Err(error) => {
+            let reason = format!("{reason}; {error}");
+            (attach(false)?, Responses::Unseen { reason })
+        }
+    };
+    Ok(Attached {
+        losses: programs.take_losses(wire)?,
+        programs,
+        responses,
+        witness_refused: None,
+    })
+}
+
+/// Attaches the program that sees packets leave. Gives the root that it is attached to.
+fn attach_wire(programs: &mut Programs, layout: &Layout) -> Result<Cgroup2Root, AttachError> {
     require(layout.wire.as_ref())?;
     let root = Cgroup2Root::open()?;
     programs.attach_wire(&root)?;
-    let refused = programs.attach_responses(&root).err();
-    Ok(refused.map(|error| error.to_string()))
+    Ok(root)
 }
 
 fn require(missing: Option<&BtfError>) -> Result<(), AttachError> {

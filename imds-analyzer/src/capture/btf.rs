@@ -1,5 +1,5 @@
 //! Reading the running kernel's type information (BTF): where a member lies in
-//! a struct, and what number an enum gives a name.
+//! a struct, what number an enum gives a name, which parameter of a function is which.
 //!
 //! Rust eBPF programs carry no CO-RE relocations, so the daemon looks up what
 //! they need. Only that is read: the blob (5 MB on a distribution's kernel) is
@@ -17,9 +17,9 @@ use std::collections::HashMap;
 
 pub use error::{BtfError, Damage};
 use format::{
-    HEADER_LEN, KIND_CONST, KIND_ENUM, KIND_ENUM64, KIND_FLOAT, KIND_INT, KIND_PTR, KIND_RESTRICT,
-    KIND_STRUCT, KIND_TYPE_TAG, KIND_TYPEDEF, KIND_UNION, KIND_VOLATILE, MAGIC, TYPE_LEN, Type,
-    VERSION, VOID, trailer_len, word,
+    HEADER_LEN, KIND_CONST, KIND_ENUM, KIND_ENUM64, KIND_FLOAT, KIND_FUNC, KIND_FUNC_PROTO,
+    KIND_INT, KIND_PTR, KIND_RESTRICT, KIND_STRUCT, KIND_TYPE_TAG, KIND_TYPEDEF, KIND_UNION,
+    KIND_VOLATILE, MAGIC, TYPE_LEN, Type, VERSION, VOID, trailer_len, word,
 };
 
 /// Struct and union nesting that is followed; the kernel's own limit
@@ -203,6 +203,34 @@ impl<'a> Btf<'a> {
         number().ok_or_else(|| BtfError::NoEnumValue {
             name: name.to_owned(),
             value: value.to_owned(),
+            damage: self.damage.clone(),
+        })
+    }
+
+    /// Place of a parameter of a function, counted from 0.
+    ///
+    /// # Errors
+    /// If there is no such function or parameter.
+    pub fn parameter(&self, function: &str, name: &str) -> Result<u32, BtfError> {
+        let place = || {
+            // Functions are many, and looked up once: they are not in the index.
+            let found = (1..self.offsets.len())
+                .filter_map(|id| self.type_by_id(id as u32))
+                .find(|found| {
+                    found.kind == KIND_FUNC && self.name(found.name) == Some(function.as_bytes())
+                })?;
+            let prototype = self.type_by_id(found.size_or_type)?;
+            if prototype.kind != KIND_FUNC_PROTO {
+                return None;
+            }
+            // `struct btf_param` is a name and a type.
+            (0..prototype.vlen).find(|&index| {
+                self.name_at(prototype.rest + index as usize * 8) == Some(name.as_bytes())
+            })
+        };
+        place().ok_or_else(|| BtfError::NoParameter {
+            function: function.to_owned(),
+            parameter: name.to_owned(),
             damage: self.damage.clone(),
         })
     }

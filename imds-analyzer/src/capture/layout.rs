@@ -18,6 +18,8 @@ enum Need {
     Send,
     /// The program on the wire.
     Wire,
+    /// The hooks on what receives.
+    Take,
     /// Every program, where there is one: absent on some kernels, and done without
     /// there. In a damaged blob nobody can tell, so it is needed.
     CommonIfAny,
@@ -45,6 +47,9 @@ const MEMBERS: &[Entry] = &[
     ("SKC_NET", Need::Common, "sock_common", &["skc_net.net"]),
     ("NET_INUM", Need::Common, "net", &["ns.inum"]),
     ("TCP_WRITE_SEQ", Need::Common, "tcp_sock", &["write_seq"]),
+    ("TCP_COPIED_SEQ", Need::Take, "tcp_sock", &["copied_seq"]),
+    ("TCP_RCV_NXT", Need::Take, "tcp_sock", &["rcv_nxt"]),
+    ("TCP_SND_UNA", Need::Take, "tcp_sock", &["snd_una"]),
     ("SK_LOCK_OWNED", Need::Wire, "sock", &["sk_lock.owned"]),
     ("SKB_SK", Need::Wire, "sk_buff", &["sk"]),
     ("MSG_NAME", Need::Send, "msghdr", &["msg_name"]),
@@ -159,6 +164,10 @@ const WALKS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The function that [`Layout::copied`] is: where there are both, the second is a short
+/// one around the first, which a compiler might leave out.
+const COPIED: &[&str] = &["__tcp_cleanup_rbuf", "tcp_cleanup_rbuf"];
+
 /// Globals that take a number of `enum iter_type`.
 const ITER_TYPES: &[(&str, Need, &str)] = &[
     ("ITER_IS_UBUF", Need::SendIfAny, "ITER_UBUF"),
@@ -181,6 +190,11 @@ pub struct Layout {
     pub send: Option<BtfError>,
     /// Why the program on the wire cannot run.
     pub wire: Option<BtfError>,
+    /// Why the hooks on what receives cannot run, where those on `tcp_sendmsg` can.
+    pub take: Option<BtfError>,
+    /// The function that `tcp_recvmsg` calls when it has copied something, with the socket
+    /// and the number of bytes.
+    pub copied: &'static str,
 }
 
 impl Layout {
@@ -202,6 +216,12 @@ impl Layout {
                 layout.set("ITER_TYPE_IGNORED", Need::Send, Ok(ignored));
             }
             Err(error) => layout.set("ITER_TYPE", Need::Send, Err(error)),
+        }
+        let flags = btf.parameter("tcp_recvmsg", "flags");
+        layout.set("RECEIVE_FLAGS", Need::Take, flags);
+        match first_found(COPIED, |name| btf.parameter(name, "copied")) {
+            Ok((name, _)) => layout.copied = name,
+            Err(error) => _ = layout.take.get_or_insert(error),
         }
         layout.set_pid_numbers(btf);
         for (walk, needed) in WALKS {
@@ -244,6 +264,7 @@ impl Layout {
                     Need::Common | Need::CommonIfAny => &mut self.common,
                     Need::Send | Need::SendIfAny => &mut self.send,
                     Need::Wire => &mut self.wire,
+                    Need::Take => &mut self.take,
                 };
                 slot.get_or_insert(error);
             }
@@ -284,14 +305,17 @@ mod tests {
 
     #[test]
     fn missing_member_stands_in_the_way_of_those_who_need_it() {
-        for (name, [common, send, wire]) in [
-            ("skc_dport", [true, false, false]),
-            ("arg_start", [true, false, false]),
-            ("iov_offset", [false, true, false]),
-            ("msg_flags", [false, true, false]),
-            ("ITER_KVEC", [false, true, false]),
-            ("owned", [false, false, true]),
-            ("skc_v6_daddr", [false, false, false]),
+        for (name, [common, send, wire, take]) in [
+            ("skc_dport", [true, false, false, false]),
+            ("arg_start", [true, false, false, false]),
+            ("iov_offset", [false, true, false, false]),
+            ("msg_flags", [false, true, false, false]),
+            ("ITER_KVEC", [false, true, false, false]),
+            ("owned", [false, false, true, false]),
+            ("copied_seq", [false, false, false, true]),
+            ("tcp_recvmsg", [false, false, false, true]),
+            ("copied", [false, false, false, true]),
+            ("skc_v6_daddr", [false, false, false, false]),
         ] {
             let blob = without(name);
             let layout = Layout::resolve(&Btf::parse(&blob).unwrap());
@@ -299,6 +323,7 @@ mod tests {
                 (&layout.common, common),
                 (&layout.send, send),
                 (&layout.wire, wire),
+                (&layout.take, take),
             ] {
                 let text = found.as_ref().map(ToString::to_string);
                 let named = text.as_ref().is_some_and(|text| text.contains(name));
@@ -324,7 +349,7 @@ mod tests {
     fn running_kernel_has_every_member_that_is_needed() {
         let blob = std::fs::read("/sys/kernel/btf/vmlinux").expect("this kernel has BTF");
         let layout = Layout::resolve(&Btf::parse(&blob).unwrap());
-        for missing in [&layout.common, &layout.send, &layout.wire] {
+        for missing in [&layout.common, &layout.send, &layout.wire, &layout.take] {
             assert_eq!(*missing, None);
         }
         for walk in [
@@ -340,5 +365,6 @@ mod tests {
         assert_eq!(global("SKC_DPORT"), 12);
         assert_eq!(global("SKC_FAMILY"), 16);
         assert_eq!(global("MSG_ITER"), 16);
+        assert!([3, 4].contains(&global("RECEIVE_FLAGS")));
     }
 }

@@ -78,13 +78,30 @@ fn program_error(error: &ProgramError) -> String {
     }
 }
 
-/// The hooks on `tcp_sendmsg`.
+/// The hooks on `tcp_sendmsg`, and on what receives if nothing on the wire does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hooks {
     /// `fentry` and `fexit`.
     Fentry,
     /// `kprobe` and `kretprobe`.
     Kprobe,
+}
+
+/// The programs on what receives, for each of the [`Hooks`].
+const TAKING: [&str; 4] = [
+    "tcp_recvmsg_fentry",
+    "tcp_cleanup_rbuf_fentry",
+    "tcp_recvmsg_kprobe",
+    "tcp_cleanup_rbuf_kprobe",
+];
+
+/// Which places programs are told that others of them are at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Packets that leave are seen: [`Programs::attach_wire`] will be called.
+    pub wire: bool,
+    /// What tasks receive is seen: [`Programs::attach_takes`] will be called.
+    pub takes: bool,
 }
 
 /// What the programs are told beside the layout of the kernel.
@@ -110,16 +127,19 @@ pub struct Programs {
 impl Programs {
     /// Loads the object: maps are created and filled, nothing is attached.
     ///
-    /// `wire` says whether [`attach_wire`](Self::attach_wire) will be called.
-    ///
     /// # Errors
     /// If the kernel refuses the object or a map.
-    pub fn load(settings: &Settings, layout: &Layout, wire: bool) -> Result<Self, ProgramsError> {
+    pub fn load(
+        settings: &Settings,
+        layout: &Layout,
+        beside: Beside,
+    ) -> Result<Self, ProgramsError> {
         let mut globals = layout.globals.clone();
         let ports = settings.destinations.iter().map(|key| key.port as u16);
         globals.push(("OTHER_PORT_BITS", other_port_bits(ports)));
         globals.push(("WATCHED_NETNS", settings.netns.unwrap_or(0)));
-        globals.push(("WIRE_HOOKED", u32::from(wire)));
+        globals.push(("WIRE_HOOKED", u32::from(beside.wire)));
+        globals.push(("TAKES_HOOKED", u32::from(beside.takes)));
         let log_level = if settings.debug {
             LOG_EVERYTHING
         } else {
@@ -137,6 +157,10 @@ impl Programs {
             VerifierLogLevel::DISABLE
         });
         loader.map_max_entries("CHUNKS", settings.ring_bytes);
+        if !beside.takes {
+            // It is allocated whole.
+            loader.map_max_entries("TAKES", 1);
+        }
         for (name, value) in &globals {
             loader.override_global(name, value, true);
         }
@@ -246,27 +270,77 @@ impl Programs {
     /// If the kernel refuses it.
     pub fn attach_responses(&mut self, root: &Cgroup2Root) -> Result<(), ProgramsError> {
         const PROGRAM: &str = "imds_ingress";
-        const AGAIN: &str = "AGAIN";
         self.with(PROGRAM, |program: &mut CgroupSkb| program.load())?;
-        // It calls itself, through a map that has to stay open for that.
-        let program = self.ebpf.program(PROGRAM);
-        let fd = program
-            .ok_or(ProgramsError::Absent(PROGRAM))?
-            .fd()
-            .and_then(|fd| Ok(fd.try_clone()?))
-            .map_err(|source| ProgramsError::Program {
-                program: PROGRAM,
-                source,
-            })?;
-        let map = self.ebpf.map_mut(AGAIN);
-        ProgramArray::try_from(map.ok_or(ProgramsError::Absent("map AGAIN"))?)
-            .and_then(|mut again| again.set(0, &fd, 0))
-            .map_err(|source| ProgramsError::Map { map: AGAIN, source })?;
+        self.let_call_itself(PROGRAM, "AGAIN")?;
         self.with(PROGRAM, |program: &mut CgroupSkb| {
             program
                 .attach(root, CgroupSkbAttachType::Ingress, CgroupAttachMode::Single)
                 .map(drop)
         })
+    }
+
+    /// Attaches hooks to what receives, which see what tasks take of what is answered: to
+    /// the entry of `tcp_recvmsg`, and to `copied`, which that calls.
+    ///
+    /// # Errors
+    /// If the kernel refuses one of them.
+    pub fn attach_takes(
+        &mut self,
+        hooks: Hooks,
+        copied: &'static str,
+    ) -> Result<(), ProgramsError> {
+        const ENTRY: &str = "tcp_recvmsg";
+        const CALLS_ITSELF: &str = "TAKE_ON";
+        // The later one first, since it does nothing without the other.
+        match hooks {
+            Hooks::Fentry => {
+                let btf = Btf::from_sys_fs()?;
+                for (program, function) in [
+                    ("tcp_cleanup_rbuf_fentry", copied),
+                    ("tcp_recvmsg_fentry", ENTRY),
+                ] {
+                    self.with(program, |program: &mut FEntry| program.load(function, &btf))?;
+                }
+                self.let_call_itself("tcp_cleanup_rbuf_fentry", CALLS_ITSELF)?;
+                for program in ["tcp_cleanup_rbuf_fentry", "tcp_recvmsg_fentry"] {
+                    self.with(program, |program: &mut FEntry| program.attach().map(drop))?;
+                }
+            }
+            Hooks::Kprobe => {
+                for program in ["tcp_cleanup_rbuf_kprobe", "tcp_recvmsg_kprobe"] {
+                    self.with(program, KProbe::load)?;
+                }
+                self.let_call_itself("tcp_cleanup_rbuf_kprobe", CALLS_ITSELF)?;
+                for (program, function) in [
+                    ("tcp_cleanup_rbuf_kprobe", copied),
+                    ("tcp_recvmsg_kprobe", ENTRY),
+                ] {
+                    self.with(program, |program: &mut KProbe| {
+                        program.attach(function, 0).map(drop)
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a loaded program into the map by which it calls itself, which has to stay open
+    /// for that.
+    fn let_call_itself(
+        &mut self,
+        program: &'static str,
+        map: &'static str,
+    ) -> Result<(), ProgramsError> {
+        let loaded = self.ebpf.program(program);
+        let fd = loaded
+            .ok_or(ProgramsError::Absent(program))?
+            .fd()
+            .and_then(|fd| Ok(fd.try_clone()?))
+            .map_err(|source| ProgramsError::Program { program, source })?;
+        let calls = self.ebpf.map_mut(map).ok_or(ProgramsError::Absent(map))?;
+        ProgramArray::try_from(calls)
+            .and_then(|mut calls| calls.set(0, &fd, 0))
+            .map_err(|source| ProgramsError::Map { map, source })
     }
 
     /// Attaches the raw tracepoint at which processes tell what they execute.
@@ -286,14 +360,18 @@ impl Programs {
     }
 
     /// Takes the loss counters. Without a `witness` on the wire, calls that the
-    /// kernel skipped the hooks for are losses too.
+    /// kernel skipped the hooks for are losses too, but for those of receives: no request
+    /// is lost with them.
     ///
     /// # Errors
     /// If they were taken before.
     pub fn take_losses(&mut self, witness: bool) -> Result<LossCounters, ProgramsError> {
         let mut losses = self.take("LOSSES").map(LossCounters::new)?;
         if !witness {
-            for (_, program) in self.ebpf.programs() {
+            for (name, program) in self.ebpf.programs() {
+                if TAKING.contains(&name) {
+                    continue;
+                }
                 let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?));
                 if let Ok(fd) = fd {
                     losses.watch(fd);

@@ -44,6 +44,9 @@ pub struct Limits {
     /// Requests that wait or whose response may still come, and responses that wait for
     /// their requests, at least `max_streams`.
     pub max_queued: usize,
+    /// Whether a response is seen even while nobody reads it. If not, that none was seen
+    /// until the deadline does not mean that none has come.
+    pub sees_unread: bool,
 }
 
 impl Default for Limits {
@@ -54,6 +57,7 @@ impl Default for Limits {
             max_weight: 2 << 20,
             max_streams: 4096,
             max_queued: 8192,
+            sees_unread: true,
         }
     }
 }
@@ -84,6 +88,8 @@ pub enum Outcome {
     Answered(Answer),
     /// None came.
     NoResponse(NoResponse),
+    /// None was read until the deadline, and that it had come would not have been seen.
+    Unread,
     /// It is not known.
     Unknown,
 }
@@ -304,12 +310,15 @@ impl<T> Exchanges<T> {
     /// Lets requests go on whose deadline has come at `now_ns` of the boot-time clock.
     pub fn expire(&mut self, now_ns: u64, out: &mut Vec<Finished<T>>) {
         let lossy_ns = self.lossy_ns;
+        let sees_unread = self.limits.sees_unread;
         while let Some((&(deadline, _), _)) = self.deadlines.first_key_value()
             && deadline <= now_ns
         {
             self.give_up_first(out, |waiting| {
                 if waiting.doubtful || waiting.time_ns <= lossy_ns {
                     Outcome::Unknown
+                } else if !sees_unread {
+                    Outcome::Unread
                 } else {
                     Outcome::NoResponse(NoResponse::Deadline)
                 }

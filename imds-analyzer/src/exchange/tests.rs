@@ -136,6 +136,7 @@ fn word(outcome: &Outcome) -> String {
         Outcome::Answered(answer) => answer.status.to_string(),
         Outcome::NoResponse(NoResponse::ConnectionClosed) => "closed".to_owned(),
         Outcome::NoResponse(NoResponse::Deadline) => "deadline".to_owned(),
+        Outcome::Unread => "unread".to_owned(),
         Outcome::Unknown => "unknown".to_owned(),
     }
 }
@@ -264,6 +265,18 @@ fn deadline_is_counted_from_the_send() {
     bench.expire(deadline).expect(&[("a", "deadline")]);
     bench.expire(deadline + 1_000).expect(&[("b", "deadline")]);
     assert_eq!(bench.exchanges.next_expiry(), None);
+}
+
+#[test]
+fn silence_until_the_deadline_proves_nothing_where_only_what_is_read_is_seen() {
+    let mut bench = Bench::with(Limits {
+        sees_unread: false,
+        ..Limits::default()
+    });
+    bench.sent(0, "a").expire(u64::MAX / 2);
+    bench.expect(&[("a", "unread")]);
+    bench.sent(1, "b").close(false);
+    bench.expect(&[("b", "closed")]);
 }
 
 #[test]

@@ -25,6 +25,7 @@ const THRESHOLDS: Thresholds = Thresholds {
     min_days: 0,
     min_boots: 1,
     max_gap_us: 120_000_000,
+    from_options: false,
 };
 
 /// When a cycle began.

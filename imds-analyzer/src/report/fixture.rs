@@ -138,6 +138,7 @@ pub fn question() -> Question {
             min_days: 7,
             min_boots: 2,
             max_gap_us: 120_000_000,
+            from_options: true,
         },
         no_token: None,
         no_token_rejected: None,

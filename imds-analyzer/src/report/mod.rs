@@ -100,6 +100,7 @@ pub fn report(options: &Options<'_>) -> anyhow::Result<Verdict> {
         min_days: options.min_days,
         min_boots: options.min_boots,
         max_gap_us: u64::try_from(options.max_gap.as_micros()).unwrap_or(u64::MAX),
+        from_options: true,
     };
     let question = Question {
         boot: options.boot.as_ref().map(ToString::to_string),

@@ -19,6 +19,8 @@ pub struct Thresholds {
     pub min_boots: u32,
     /// Longest time without a watch that is forgiven, µs.
     pub max_gap_us: u64,
+    /// They come from the command line, so a reason names the option that it is about.
+    pub from_options: bool,
 }
 
 /// Part of the time watched that all gaps together may be, if each is short enough.
@@ -268,21 +270,30 @@ fn gaps(host: &HostCoverage, facts: &Facts<'_>) -> Option<Reason> {
 
 fn too_short(host: &HostCoverage, thresholds: Thresholds) -> Vec<Reason> {
     let mut reasons = Vec::new();
+    let option = |name| {
+        if thresholds.from_options {
+            format!(" ({name})")
+        } else {
+            String::new()
+        }
+    };
     let wanted_us = u64::from(thresholds.min_days) * 86_400_000_000;
     if host.watched_us < wanted_us {
         let text = format!(
-            "watched for {}, less than {} (--min-days)",
+            "watched for {}, less than {}{}",
             duration(host.watched_us),
-            plural(thresholds.min_days.into(), "day")
+            plural(thresholds.min_days.into(), "day"),
+            option("--min-days")
         );
         reasons.push(reason(ReasonKind::Days, None, text));
     }
     let boots = host.boots_from_the_start();
     if boots < thresholds.min_boots {
         let text = format!(
-            "{} watched from the beginning, less than {} (--min-boots): most v1 calls come at launch",
+            "{} watched from the beginning, less than {}{}: most v1 calls come at launch",
             plural(boots.into(), "boot"),
-            thresholds.min_boots
+            thresholds.min_boots,
+            option("--min-boots")
         );
         reasons.push(reason(ReasonKind::Boots, Some(boots.into()), text));
     }

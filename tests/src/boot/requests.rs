@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{access::Access, records::Run};
 use crate::{
-    compare::{Expected, Sender, compare, settle},
+    compare::{Expected, Sender, Sight, compare, settle},
     mock::access_log::Entry,
     record::{Request, defects},
     suite::schema,
@@ -56,7 +56,7 @@ pub(super) fn all_are_recorded(asked: &[Access], runs: &[Run]) -> Result<usize> 
     }
     for (boot, log) in logs {
         let expected = &mut boots.entry(boot).or_default().0;
-        settle(expected, &log.into_iter().collect(), true);
+        settle(expected, &log.into_iter().collect(), Sight::Arriving);
     }
     for (number, request) in requests(runs)? {
         let run = &runs[number];

@@ -7,7 +7,7 @@ mod outcome;
 use std::{collections::HashSet, fmt};
 
 pub use cause::Cause;
-pub use outcome::{Outcome, Silence, settle};
+pub use outcome::{Outcome, Sight, Silence, settle};
 
 use crate::{
     mock::access_log::{Entry, RequestId, id_in_target},

@@ -8,6 +8,15 @@ use crate::{mock::access_log::AccessLog, record::Request};
 /// The `Server` of every answer of the mock.
 const SERVER: &str = "EC2ws";
 
+/// How the analyzer sees responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// As they arrive.
+    Arriving,
+    /// As their callers take them.
+    Taken,
+}
+
 /// What a record must say of the response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
@@ -17,8 +26,6 @@ pub enum Outcome {
     AsAnswered,
     /// As that, or one of these in place of the status.
     AsAnsweredOr(&'static [Silence]),
-    /// Nothing, since responses are not seen.
-    Unseen,
     /// This status, or one of these in place of it.
     Status(u16, &'static [Silence]),
     /// One of these in place of a status.
@@ -39,13 +46,14 @@ pub enum Silence {
 /// Every reason for no status.
 const ANY: &[Silence] = &[Silence::Closed, Silence::Deadline, Silence::Unknown];
 
-/// Looks up what the mock has answered, now that the records are there. `seen` says
-/// whether the analyzer sees responses at all.
-pub fn settle(expected: &mut [Expected], log: &AccessLog, seen: bool) {
+/// Looks up what the mock has answered, now that the records are there.
+pub fn settle(expected: &mut [Expected], log: &AccessLog, sight: Sight) {
     for one in &mut *expected {
         let status = one.seq.and_then(|seq| log.status(seq));
+        if let (Outcome::AsAnsweredOr(these), Sight::Taken) = (&mut one.outcome, sight) {
+            *these = unread(these, status.is_some());
+        }
         one.outcome = match (&one.outcome, status) {
-            _ if !seen => Outcome::Unseen,
             (Outcome::AsAnswered, Some(status)) => Outcome::Status(status, &[]),
             (Outcome::AsAnsweredOr(these), Some(status)) => Outcome::Status(status, these),
             (Outcome::AsAnswered, None) => Outcome::Silent(ANY),
@@ -56,10 +64,18 @@ pub fn settle(expected: &mut [Expected], log: &AccessLog, seen: bool) {
     super::cause::settle(expected);
 }
 
+/// What these are where it may also be that a response was only not read.
+fn unread(these: &'static [Silence], answered: bool) -> &'static [Silence] {
+    match these {
+        [Silence::Deadline] => &[Silence::Unknown],
+        [Silence::Closed] if answered => &[Silence::Closed, Silence::Unknown],
+        other => other,
+    }
+}
+
 impl Outcome {
     fn allows(&self, status: Option<u16>, silence: Option<Silence>) -> bool {
         match (self, status, silence) {
-            (Self::Unseen, None, Some(Silence::Unknown)) => true,
             (Self::Status(wanted, _), Some(found), None) => found == *wanted,
             (Self::Status(_, these) | Self::Silent(these), None, Some(found)) => {
                 these.contains(&found)
@@ -120,8 +136,6 @@ mod tests {
             assert!(!wanted.allows(None, Some(*silence)), "{silence:?}");
         }
         assert!(!Outcome::Silent(ANY).allows(Some(200), None));
-        assert!(!Outcome::Unseen.allows(Some(200), None));
-        assert!(!Outcome::Unseen.allows(None, Some(Silence::Closed)));
     }
 
     #[test]
@@ -130,6 +144,16 @@ mod tests {
         assert!(wanted.allows(Some(200), None) && wanted.allows(None, Some(Silence::Closed)));
         assert!(!wanted.allows(None, Some(Silence::Deadline)));
         assert!(!Outcome::Silent(&[Silence::Closed]).allows(Some(200), None));
+    }
+
+    #[test]
+    fn what_is_not_read_is_not_known() {
+        const { assert!(ANY.len() == 3) };
+        assert_eq!(unread(&[Silence::Deadline], false), [Silence::Unknown]);
+        assert_eq!(unread(&[Silence::Closed], false), [Silence::Closed]);
+        let either = [Silence::Closed, Silence::Unknown];
+        assert_eq!(unread(&[Silence::Closed], true), either);
+        assert_eq!(unread(ANY, true), ANY);
     }
 
     #[test]

@@ -52,8 +52,11 @@ pub(super) fn serve(stream: TcpStream, peer: SocketAddr, number: u64, state: &St
         }
         let keep_alive = head.keeps_alive();
         let answer = state.imds.respond(&head);
+        // Of those that the sender will see.
+        let arrives = answer.as_ref().is_some_and(|answer| !answer.one_hop);
         if let Some((observer, mut entry)) = observed {
-            entry.status = answer.as_ref().map(|answer| answer.status);
+            let status = answer.as_ref().map(|answer| answer.status);
+            entry.status = status.filter(|_| arrives);
             observer.0(&entry);
         }
         if input.skip_body(head.framing()).is_err() {
@@ -61,10 +64,18 @@ pub(super) fn serve(stream: TcpStream, peer: SocketAddr, number: u64, state: &St
         }
         // Without an answer the client gives up and closes.
         let Some(answer) = answer else { continue };
-        let note = |status| state.log.answer(seq, status);
+        let note = |status| {
+            if arrives {
+                state.log.answer(seq, status);
+            }
+        };
+        if !arrives && input.stream.set_ttl(1).is_err() {
+            return;
+        }
         let stream = &mut input.stream;
         match delivery.deliver(&head, answer, keep_alive, &mut postponed, stream, note) {
-            Ok(Then::GoOn) if keep_alive => {}
+            // What else were sent on it would not arrive either.
+            Ok(Then::GoOn) if keep_alive && arrives => {}
             _ => return,
         }
     }

@@ -27,8 +27,11 @@ pub enum TokenAnswer {
     /// With this status: 403 as IMDS refuses what a proxy forwarded, 404 or 405 as
     /// something that knows no tokens does.
     Refuse(u16),
-    /// Not at all, like the packet whose hop limit is too small for a container.
+    /// Not at all.
     Never,
+    /// With a token, in packets whose hop limit is 1, as IMDS does by default: behind a
+    /// router they do not arrive.
+    WithinOneHop,
 }
 
 /// Lets tokens be issued again when dropped.
@@ -58,6 +61,8 @@ pub struct Response {
     pub fields: Vec<(&'static str, String)>,
     /// Body.
     pub body: String,
+    /// It goes no further than to the next router.
+    pub one_hop: bool,
 }
 
 impl Imds {
@@ -88,6 +93,10 @@ impl Imds {
                 TokenAnswer::Issue => self.issue(head),
                 TokenAnswer::Refuse(status) => Response::new(status, "Refused", ""),
                 TokenAnswer::Never => return None,
+                TokenAnswer::WithinOneHop => Response {
+                    one_hop: true,
+                    ..self.issue(head)
+                },
             },
             // Bodies are of no use to IMDS; tests send some to show that they are skipped.
             "GET" | "HEAD" | "PUT" | "POST" => self.read(head, path),
@@ -148,6 +157,7 @@ impl Response {
             phrase,
             fields: Vec::new(),
             body: body.to_owned(),
+            one_hop: false,
         }
     }
 

@@ -49,8 +49,8 @@ impl Cable {
             configure([CLIENT_V4.into(), CLIENT_V6.into()])
         })?);
         let cable = Self {
-            client: Netns::of(Arc::clone(&client), Some(Arc::clone(&server)))?,
-            server: Netns::of(Arc::clone(&server), Some(client))?,
+            client: Netns::of(Arc::clone(&client), vec![Arc::clone(&server)])?,
+            server: Netns::of(Arc::clone(&server), vec![client])?,
         };
         in_namespace(&server, || {
             configure([IMDS_V4.into(), IMDS_V6.into()])?;
@@ -75,7 +75,7 @@ impl Netns {
     pub fn impair(&self, how: Impairment) -> Result<()> {
         self.enter(|| {
             let mut rtnetlink = Rtnetlink::open()?;
-            let device = device(&mut rtnetlink)?;
+            let device = device(&mut rtnetlink, DEVICE)?;
             rtnetlink.impair(device, how).context("netem")
         })
     }
@@ -88,14 +88,17 @@ impl Netns {
     pub fn repair(&self) -> Result<()> {
         self.enter(|| {
             let mut rtnetlink = Rtnetlink::open()?;
-            let device = device(&mut rtnetlink)?;
+            let device = device(&mut rtnetlink, DEVICE)?;
             rtnetlink.repair(device).context("end netem")
         })
     }
 }
 
 /// Before the addresses are there, so without looking for them.
-fn in_namespace(namespace: &File, work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+pub(super) fn in_namespace(
+    namespace: &File,
+    work: impl FnOnce() -> Result<()> + Send,
+) -> Result<()> {
     std::thread::scope(|scope| {
         scope
             .spawn(|| {
@@ -110,7 +113,7 @@ fn in_namespace(namespace: &File, work: impl FnOnce() -> Result<()> + Send) -> R
 fn configure(addresses: [IpAddr; 2]) -> Result<()> {
     let mut rtnetlink = Rtnetlink::open().context("rtnetlink")?;
     rtnetlink.up(LOOPBACK).context("lo up")?;
-    let device = device(&mut rtnetlink)?;
+    let device = device(&mut rtnetlink, DEVICE)?;
     rtnetlink.up(device).context("device up")?;
     for address in addresses {
         let prefix = if address.is_ipv4() {
@@ -125,13 +128,14 @@ fn configure(addresses: [IpAddr; 2]) -> Result<()> {
     Ok(())
 }
 
-fn device(rtnetlink: &mut Rtnetlink) -> Result<u32> {
+/// Index of a device.
+pub(super) fn device(rtnetlink: &mut Rtnetlink, name: &str) -> Result<u32> {
     rtnetlink
         .links()
         .context("list the devices")?
         .into_iter()
-        .find_map(|link| (link.name == DEVICE).then_some(link.index))
-        .context("there is no cable here")
+        .find_map(|link| (link.name == name).then_some(link.index))
+        .with_context(|| format!("there is no device {name} here"))
 }
 
 #[cfg(test)]

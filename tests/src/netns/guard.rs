@@ -2,7 +2,9 @@
 //! leave for the IMDS of the machine.
 
 use std::{
+    borrow::Borrow,
     fs::{self, File},
+    iter,
     net::UdpSocket,
     os::unix::fs::MetadataExt as _,
     thread,
@@ -44,55 +46,72 @@ pub fn require_private() -> Result<()> {
     require_address()
 }
 
-/// As [`require_private`], in a namespace that is joined to `peer` and to nothing
+/// As [`require_private`], in a namespace that is joined to `others` and to nothing
 /// else.
 ///
-/// Each device of the two but `lo` must be one end of a veth pair whose other end
-/// is in the other of the two: together they are closed, whatever their routes
-/// are. The IPv4 address must belong to one of them, and neither may be the
-/// machine's own.
+/// Each device of them all but `lo` must be one end of a veth pair whose other end
+/// is in another of them: together they are closed, whatever their routes are. The IPv4
+/// address must belong to one of them, and none may be the machine's own.
 ///
 /// # Errors
 ///
 /// Says what is not so.
-pub fn require_joined(peer: &File) -> Result<()> {
+pub fn require_joined<F: Borrow<File>>(others: &[F]) -> Result<()> {
     let here = File::open(HERE).context("open this network namespace")?;
-    require_only_pairs_with(peer, &here)?;
-    let there = thread::scope(|scope| {
-        scope
-            .spawn(|| -> Result<bool> {
-                enter(peer).context("cannot enter the other network namespace")?;
-                require_only_pairs_with(&here, peer)?;
-                Ok(require_address().is_ok())
-            })
-            .join()
-            .expect("looking at devices does not panic")
-    })
-    .context("in the network namespace at the other end")?;
-    if there { Ok(()) } else { require_address() }
+    let others = others.iter().map(Borrow::borrow);
+    let all: Vec<&File> = iter::once(&here).chain(others).collect();
+    let mut has_address = false;
+    for (index, namespace) in all.iter().enumerate() {
+        let inside = thread::scope(|scope| {
+            scope
+                .spawn(|| -> Result<bool> {
+                    enter(*namespace).context("cannot enter the namespace")?;
+                    require_only_pairs_among(&all, index)?;
+                    Ok(require_address().is_ok())
+                })
+                .join()
+                .expect("looking at devices does not panic")
+        });
+        has_address |= match index {
+            0 => inside?,
+            _ => inside.context("in a network namespace that this one is joined to")?,
+        };
+    }
+    if has_address {
+        Ok(())
+    } else {
+        require_address()
+    }
 }
 
-/// Checks the devices of the calling thread's namespace, which is `here`.
-fn require_only_pairs_with(peer: &File, here: &File) -> Result<()> {
+/// Checks the devices of the calling thread's namespace, which is that of `all` with
+/// this `index`.
+fn require_only_pairs_among(all: &[&File], index: usize) -> Result<()> {
     let inode = |file: &File| file.metadata().map(|meta| (meta.dev(), meta.ino()));
+    let here = inode(all[index])?;
     // Where init may not be looked at, its devices are enough to refuse it.
     let machine = fs::metadata(MACHINE).map(|meta| (meta.dev(), meta.ino()));
     ensure!(
-        machine.ok() != Some(inode(here)?),
+        machine.ok() != Some(here),
         "refusing to go near {IMDS_V4}: this is the machine's own network namespace"
-    );
-    ensure!(
-        inode(here)? != inode(peer)?,
-        "a network namespace is not joined to itself"
     );
     let mut rtnetlink = Rtnetlink::open().context("rtnetlink")?;
     // Listing the devices gives the namespaces of their other ends numbers.
     let links = rtnetlink.links().context("list the devices")?;
-    let peer = rtnetlink.number_of(peer).context("number of the peer")?;
+    let mut others = Vec::new();
+    for (at, other) in all.iter().enumerate().filter(|(at, _)| *at != index) {
+        ensure!(
+            inode(other)? != here,
+            "a network namespace is not joined to itself"
+        );
+        let number = rtnetlink.number_of(other);
+        others.extend(number.with_context(|| format!("number of namespace {at}"))?);
+    }
     for link in links {
         let is_pair = link.kind.as_deref() == Some("veth")
-            && link.peer_namespace.is_some()
-            && link.peer_namespace == peer;
+            && link
+                .peer_namespace
+                .is_some_and(|peer| others.contains(&peer));
         ensure!(
             is_pair || (link.index == LOOPBACK && link.kind.is_none()),
             "refusing to go near {IMDS_V4}: the device {} leads elsewhere",
@@ -120,7 +139,7 @@ mod tests {
         assert!(refusal.to_string().contains("refusing"), "{refusal}");
         let other = Netns::new().expect("tests run as root");
         let peer = File::open(other.path()).expect("is open");
-        let refusal = require_joined(&peer).expect_err("this is the machine's namespace");
+        let refusal = require_joined(&[peer]).expect_err("this is the machine's namespace");
         assert!(refusal.to_string().contains("refusing"), "{refusal}");
     }
 
@@ -131,7 +150,7 @@ mod tests {
         let stranger = File::open(second.server.path()).expect("is open");
         let refusal = first
             .client
-            .enter(|| require_joined(&stranger))
+            .enter(|| require_joined(&[stranger]))
             .expect_err("its devices lead to another namespace");
         assert!(
             format!("{refusal:#}").contains("leads elsewhere"),

@@ -13,6 +13,7 @@ mod cable;
 mod guard;
 mod links;
 mod message;
+mod router;
 mod rtnetlink;
 
 use std::{
@@ -33,6 +34,7 @@ pub use self::{
     cable::Cable,
     guard::{require_joined, require_private},
     links::Impairment,
+    router::Routed,
 };
 
 /// Address of IMDS over IPv4 (EC2 User Guide, "Access instance metadata").
@@ -48,14 +50,14 @@ pub const EKS_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 23);
 pub const EKS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x23);
 
 /// A network namespace made by this process, holding nothing but `lo`, or `lo` and
-/// one end of a [`Cable`].
+/// an end of a [`Cable`], or of [`Routed`] namespaces.
 #[derive(Debug)]
 pub struct Netns {
     file: Arc<File>,
     path: PathBuf,
     inode: u64,
-    /// The namespace at the other end of the cable.
-    peer: Option<Arc<File>>,
+    /// The namespaces that it is joined to, also by way of others.
+    others: Vec<Arc<File>>,
 }
 
 impl Netns {
@@ -74,22 +76,22 @@ impl Netns {
             configure().context("cannot configure the new network namespace")?;
             require_private()
         })?;
-        Self::of(Arc::new(file), None)
+        Self::of(Arc::new(file), Vec::new())
     }
 
-    fn of(file: Arc<File>, peer: Option<Arc<File>>) -> Result<Self> {
+    fn of(file: Arc<File>, others: Vec<Arc<File>>) -> Result<Self> {
         Ok(Self {
             inode: file.metadata()?.ino(),
             path: path_of(&file),
             file,
-            peer,
+            others,
         })
     }
 
-    /// A path to the namespace at the other end of the cable, if there is one: what a
-    /// process inside has to know for [`require_joined`].
-    pub fn peer_path(&self) -> Option<PathBuf> {
-        self.peer.as_deref().map(path_of)
+    /// Paths to the namespaces that it is joined to: what a process inside has to know
+    /// for [`require_joined`].
+    pub fn other_paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.others.iter().map(|other| path_of(other))
     }
 
     /// A path that other processes can open to reach this namespace.
@@ -116,9 +118,10 @@ impl Netns {
             scope
                 .spawn(|| {
                     enter(&self.file).context("cannot enter the namespace")?;
-                    match &self.peer {
-                        Some(peer) => require_joined(peer)?,
-                        None => require_private()?,
+                    if self.others.is_empty() {
+                        require_private()?;
+                    } else {
+                        require_joined(&self.others)?;
                     }
                     work()
                 })

@@ -38,10 +38,14 @@ const IFA_F_NODAD: u8 = 0x02;
 
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
 const RTA_PREFSRC: u16 = 7;
+const RT_TABLE_MAIN: u8 = 254;
 const RT_TABLE_LOCAL: u8 = 255;
 const RTPROT_BOOT: u8 = 3;
+const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
+const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_HOST: u8 = 254;
 
 /// A connection to the network configuration of the calling thread's namespace.
@@ -122,6 +126,33 @@ impl Rtnetlink {
         }
         attribute(&mut body, RTA_PREFSRC, &octets(source));
         self.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body)
+    }
+
+    /// Lets what goes to the addresses that share the first `prefix` bits with
+    /// `destination` take its way by `gateway`.
+    pub(super) fn add_route(
+        &mut self,
+        destination: IpAddr,
+        prefix: u8,
+        gateway: IpAddr,
+    ) -> io::Result<()> {
+        let mut body = vec![
+            family(destination),
+            prefix,
+            0, // source prefix
+            0, // type of service
+            RT_TABLE_MAIN,
+            RTPROT_BOOT,
+            RT_SCOPE_UNIVERSE,
+            RTN_UNICAST,
+            0,
+            0,
+            0,
+            0, // flags
+        ];
+        attribute(&mut body, RTA_DST, &octets(destination));
+        attribute(&mut body, RTA_GATEWAY, &octets(gateway));
+        self.request(RTM_NEWROUTE, NLM_F_CREATE, &body)
     }
 
     /// Asks for a change.

@@ -25,6 +25,10 @@ use super::{
 pub(super) const SCENARIOS: &[(&str, Scenario)] = &[
     ("exec_after_sending", exec_after_sending),
     ("reparented", reparented),
+    (
+        "orphan_behind_a_token_request",
+        orphan_behind_a_token_request,
+    ),
     ("deep", deep),
     ("when_told", when_told),
     ("in_memory", in_memory),
@@ -82,6 +86,18 @@ fn exec_after_sending(wire: &Wire) -> Result<()> {
     );
     // Its file goes with the directory; the process has it still.
     Ok(())
+}
+
+/// A child asks for a token and ends; then a process sends whose parent has ended, so that
+/// it has nothing in common with the first but where it is. Waits first.
+fn orphan_behind_a_token_request(wire: &Wire) -> Result<()> {
+    checkpoint("waiting")?;
+    let child = sys::fork(|| {
+        wire.connect()?.exchange(&wire.token_request(2))?;
+        Ok(())
+    })?;
+    wait_for(child)?;
+    reparented(wire)
 }
 
 /// A process whose parent has ended sends.

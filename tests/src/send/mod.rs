@@ -27,7 +27,7 @@ mod wire;
 use std::{
     fs::File,
     io::{self, BufRead as _, Read as _, Write as _},
-    path::Path,
+    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result};
@@ -66,19 +66,21 @@ pub fn scenario_names() -> Vec<&'static str> {
 }
 
 /// Runs a scenario in this process, whose network namespace is private or joined to
-/// nothing but the one at `joined_to`.
+/// nothing but those at `joined_to`.
 ///
 /// # Errors
 ///
 /// If there is none of that name, if this is not such a namespace, and the
 /// scenario's own.
-pub fn run(scenario: &str, wire: &Wire, joined_to: Option<&Path>) -> Result<()> {
-    match joined_to {
-        Some(peer) => {
-            let peer = File::open(peer).with_context(|| format!("open {}", peer.display()))?;
-            require_joined(&peer)?;
-        }
-        None => require_private()?,
+pub fn run(scenario: &str, wire: &Wire, joined_to: &[PathBuf]) -> Result<()> {
+    if joined_to.is_empty() {
+        require_private()?;
+    } else {
+        let others = joined_to
+            .iter()
+            .map(|path| File::open(path).with_context(|| format!("open {}", path.display())))
+            .collect::<Result<Vec<File>>>()?;
+        require_joined(&others)?;
     }
     let (_, work) = scenarios()
         .find(|(name, _)| *name == scenario)

@@ -54,6 +54,16 @@ impl Wire {
         .into_bytes()
     }
 
+    /// A request for a token.
+    pub(super) fn token_request(&self, number: u64) -> Vec<u8> {
+        format!(
+            "PUT /latest/api/token?case={}&n={number} HTTP/1.1\r\nHost: 169.254.169.254\r\n\
+             X-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n",
+            self.case
+        )
+        .into_bytes()
+    }
+
     /// A GET with no fields but these, each ending in CRLF.
     pub(super) fn bare_get(&self, number: u64, fields: &str) -> Vec<u8> {
         format!("GET {} HTTP/1.1\r\n{fields}\r\n", self.target(number)).into_bytes()

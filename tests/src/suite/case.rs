@@ -146,8 +146,8 @@ impl Case<'_> {
         problems.extend(self.misplaced(&records));
         problems.extend(self.unexcused(&records));
         let mut expected = expected.to_vec();
-        let seen = self.session.analyzer.sees_responses();
-        settle(&mut expected, self.session.mock.log(), seen);
+        let sight = self.session.analyzer.sight();
+        settle(&mut expected, self.session.mock.log(), sight);
         let expected = &expected;
         let mut differences = compare(expected, &records);
         self.excuse_skipped_hooks(&mut differences);

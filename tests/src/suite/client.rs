@@ -59,9 +59,8 @@ impl RunningSender {
             format!("--case={case}"),
             format!("--addr={destination}"),
         ];
-        if let Some(peer) = netns.peer_path() {
-            args.push(format!("--joined-to={}", peer.display()));
-        }
+        let others = netns.other_paths();
+        args.extend(others.map(|other| format!("--joined-to={}", other.display())));
         let mut child = netns
             .command(program)
             .args(&args)

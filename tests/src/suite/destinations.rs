@@ -104,9 +104,9 @@ fn records_are_of(
         }
         senders.push(sender);
     }
-    let seen = analyzer.sees_responses();
+    let sight = analyzer.sight();
     let finished = analyzer.stop()?;
-    settle(&mut expected, mock.log(), seen);
+    settle(&mut expected, mock.log(), sight);
     let mut problems = defects_of_run(&finished);
     let mut records = Vec::new();
     for line in &finished.records {

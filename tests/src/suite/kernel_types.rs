@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     analyzer::{Analyzer, Launch},
-    compare::{Expected, compare, settle},
+    compare::{Expected, Sight, compare, settle},
     mock::Mock,
     netns::{IMDS_V4, Netns},
     record::Line,
@@ -104,7 +104,7 @@ fn types_without_a_member_of_the_send_hooks_leave_the_wire(
         .map(|entry| Expected::from_entry(entry, sender.sender_of(1)))
         .collect();
     ensure!(expected.len() == 1, "the mock got {}", expected.len());
-    settle(&mut expected, mock.log(), true);
+    settle(&mut expected, mock.log(), Sight::Arriving);
     let mut records = Vec::new();
     for line in &finished.records {
         let request = Line::new(line.clone()).request();

@@ -41,7 +41,7 @@ fn what_was_sent_before_sigterm_is_in_the_output_file(
     .start(|_| {})?;
     let mut sender = RunningSender::start(&netns, "plain_v1", name, (IMDS_V4, 80).into())?;
     sender.await_line("done")?;
-    let seen = analyzer.sees_responses();
+    let sight = analyzer.sight();
     let finished = analyzer.stop()?;
     let mut expected: Vec<Expected> = mock
         .log()
@@ -50,7 +50,7 @@ fn what_was_sent_before_sigterm_is_in_the_output_file(
         .map(|entry| Expected::from_entry(entry, sender.sender_of(1)))
         .collect();
     ensure!(expected.len() == 1, "the mock got {}", expected.len());
-    settle(&mut expected, mock.log(), seen);
+    settle(&mut expected, mock.log(), sight);
     let mut records = Vec::new();
     for line in &finished.records {
         records.extend(
@@ -85,7 +85,7 @@ fn bytes_that_find_no_room_are_counted(setup: &Setup, name: &'static str) -> Res
     too_long.finish()?;
     let mut short = RunningSender::start(&netns, "plain_v1", name, imds)?;
     short.await_line("done")?;
-    let seen = analyzer.sees_responses();
+    let sight = analyzer.sight();
     let finished = analyzer.stop()?;
 
     let mut sent = Vec::new();
@@ -115,7 +115,7 @@ fn bytes_that_find_no_room_are_counted(setup: &Setup, name: &'static str) -> Res
         bail!("the mock got {} requests, not 3", entries.len());
     };
     let mut expected = [Expected::from_entry(last, short.sender_of(1))];
-    settle(&mut expected, mock.log(), seen);
+    settle(&mut expected, mock.log(), sight);
     let problems: Vec<String> = compare(&expected, &sent)
         .iter()
         .map(ToString::to_string)

@@ -49,7 +49,7 @@ fn callers_that_find_no_room_are_counted(setup: &Setup, name: &'static str) -> R
         entries.len()
     );
     drop(paused);
-    let seen = analyzer.sees_responses();
+    let sight = analyzer.sight();
     let finished = analyzer.stop()?;
 
     let mut records = Vec::new();
@@ -78,7 +78,7 @@ fn callers_that_find_no_room_are_counted(setup: &Setup, name: &'static str) -> R
     for one in &mut expected {
         one.outcome = Outcome::AsAnsweredOr(LOST);
     }
-    settle(&mut expected, mock.log(), seen);
+    settle(&mut expected, mock.log(), sight);
     let differences = compare(&expected, &records);
     let missing = |one: &&Difference| matches!(one, Difference::Missing(_));
     let missed = differences.iter().filter(missing).count();

@@ -53,6 +53,16 @@ pub enum BtfError {
         /// The member that was looked for.
         member: String,
     },
+    /// No such function, or it has no such parameter.
+    #[error("there is no parameter `{parameter}` of a function `{function}`{}", because(.damage))]
+    NoParameter {
+        /// The function.
+        function: String,
+        /// The parameter that it lacks.
+        parameter: String,
+        /// What else is wrong with the blob.
+        damage: Option<Damage>,
+    },
     /// No such enum value.
     #[error("there is no `{value}` in `enum {name}`{}", because(.damage))]
     NoEnumValue {
@@ -94,6 +104,7 @@ impl BtfError {
         match self {
             Self::NoStruct { damage, .. }
             | Self::NoMember { damage, .. }
+            | Self::NoParameter { damage, .. }
             | Self::NoEnumValue { damage, .. } => damage.is_some(),
             _ => true,
         }

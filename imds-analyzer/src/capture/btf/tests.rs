@@ -149,6 +149,36 @@ fn enum_value_is_its_number() {
     assert!(btf.enum_value("color", "GREEN").is_err());
 }
 
+/// `void take(int first, int flags)`.
+fn function() -> Vec<u8> {
+    blob_of(|blob, _| {
+        let (first, flags, take) = (blob.name("first"), blob.name("flags"), blob.name("take"));
+        blob.add(0, KIND_FUNC_PROTO, 2, false, 0, &[first, 0, flags, 0]);
+        blob.add(take, KIND_FUNC, 1, false, 1, &[]);
+    })
+}
+
+#[test]
+fn parameter_is_its_place() {
+    let blob = function();
+    let btf = Btf::parse(&blob).unwrap();
+    assert_eq!(btf.parameter("take", "first"), Ok(0));
+    assert_eq!(btf.parameter("take", "flags"), Ok(1));
+}
+
+#[test]
+fn missing_parameter_and_function_are_named() {
+    let blob = function();
+    let btf = Btf::parse(&blob).unwrap();
+    for (function, parameter) in [("take", "size"), ("give", "flags")] {
+        let message = btf.parameter(function, parameter).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            format!("there is no parameter `{parameter}` of a function `{function}`")
+        );
+    }
+}
+
 /// What the sample says, or why not.
 fn lookups(blob: &[u8]) -> Result<(Member, Member, u32), BtfError> {
     let btf = Btf::parse(blob)?;

@@ -19,7 +19,7 @@ use crate::{
     analyzer::{Analyzer, Launch},
     cgroup::Cgroup,
     lines::Lines,
-    mock::Mock,
+    mock::{Mock, imds::TokenAnswer},
     netns::{IMDS_V4, Netns},
 };
 
@@ -33,6 +33,8 @@ pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
     cases![Alone:
         container_is_named_by_its_cgroup,
         cgroup_that_a_service_made_up_names_no_container,
+        token_that_a_container_is_refused_is_the_cause_for_all_in_it,
+        token_that_a_stranger_is_refused_is_nobody_elses_cause,
     ]
 }
 
@@ -134,6 +136,50 @@ fn container_is_named_by_its_cgroup(setup: &Setup, name: &'static str) -> Result
     ensure!(process["container"]["id"] == ID, "{process}");
     ensure!(process["container"]["runtime"] == "docker", "{process}");
     Ok(())
+}
+
+/// Two processes that have nothing in common but their container.
+fn token_that_a_container_is_refused_is_the_cause_for_all_in_it(
+    setup: &Setup,
+    name: &'static str,
+) -> Result<()> {
+    let path = format!("imds-tests-{}/docker-{ID}.scope", std::process::id());
+    let imds = &cause_behind_a_refusal(setup, name, Some(&path))?["imds"];
+    ensure!(imds["cause"] == "token_refused", "{imds}");
+    ensure!(imds["cause_status"] == 403, "{imds}");
+    Ok(())
+}
+
+/// The same two without a container.
+fn token_that_a_stranger_is_refused_is_nobody_elses_cause(
+    setup: &Setup,
+    name: &'static str,
+) -> Result<()> {
+    let imds = &cause_behind_a_refusal(setup, name, None)?["imds"];
+    ensure!(imds["cause"] == "never_asked_for_token", "{imds}");
+    Ok(())
+}
+
+/// The record of a v1 request behind another process's request for a token that was
+/// refused, both in this cgroup.
+fn cause_behind_a_refusal(setup: &Setup, case: &'static str, path: Option<&str>) -> Result<Value> {
+    let world = World::start(setup, "")?;
+    let mock = world.mock.clone();
+    let _until_the_end = mock.imds().answer_tokens(TokenAnswer::Refuse(403));
+    let cgroup = path.map(Cgroup::new).transpose()?;
+    let mut sender = world.sender("orphan_behind_a_token_request", case)?;
+    sender.await_line("waiting")?;
+    if let Some(cgroup) = &cgroup {
+        cgroup.take(sender.sender_of(1).pid.into())?;
+    }
+    sender.proceed()?;
+    sender.await_line("done")?;
+    world.await_records(2)?;
+    sender.finish()?;
+    let mut records = world.records(case)?;
+    records.retain(|record| record["imds"]["version"] == "v1");
+    ensure!(records.len() == 1, "{} v1 records", records.len());
+    records.pop().context("one record")
 }
 
 fn cgroup_that_a_service_made_up_names_no_container(

@@ -6,6 +6,7 @@
 //! each case what the access log has got is held against what the client should have
 //! sent ([`Step`]) before the records are held against the log.
 
+mod behind_a_router;
 mod curl;
 mod held;
 mod installed;
@@ -46,6 +47,7 @@ pub(super) fn cases(group: Group) -> Vec<Entry> {
     cases.extend(node::cases());
     cases.extend(java::cases());
     cases.extend(rust::cases());
+    cases.extend(behind_a_router::cases());
     // Under emulation a thousand processes take minutes and show nothing more.
     match group {
         Group::All => cases.extend(cases![Shared: thousand_curl_calls_half_v1]),

@@ -54,12 +54,12 @@ fn start(
 
 /// Milliseconds that the SDK waits for an answer that comes, and for one that doesn't.
 const LONG: &str = "60000";
-const SHORT: &str = "5000";
+pub(super) const SHORT: &str = "5000";
 
 /// How often the script `aws_sdk.js` lets a client of the SDK do what it is for.
 const CALLS: usize = 2;
 
-fn sdk(
+pub(super) fn sdk(
     case: &Case<'_>,
     script: &ScriptFile,
     client: &str,
@@ -73,7 +73,7 @@ fn sdk(
     start(case, script, &[client, timeout], &all)
 }
 
-fn sdk_script() -> Result<ScriptFile> {
+pub(super) fn sdk_script() -> Result<ScriptFile> {
     script_file("client.js", include_str!("../clients/aws_sdk.js"))
 }
 
@@ -83,7 +83,7 @@ fn credentials_of_every_call() -> Vec<Step> {
     in_every_call([token_request(), list, role])
 }
 
-fn in_every_call<const N: usize>(steps: [Step; N]) -> Vec<Step> {
+pub(super) fn in_every_call<const N: usize>(steps: [Step; N]) -> Vec<Step> {
     std::iter::repeat_n(steps, CALLS).flatten().collect()
 }
 

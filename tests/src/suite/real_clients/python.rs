@@ -79,13 +79,13 @@ fn python_requests_is_captured(case: &mut Case<'_>) -> Result<()> {
 
 /// Seconds that botocore waits for an answer that comes, and for one that doesn't.
 const LONG: &str = "60";
-const SHORT: &str = "5";
+pub(super) const SHORT: &str = "5";
 
-fn botocore(case: &Case<'_>, script: &ScriptFile, timeout: &str) -> Result<HeldClient> {
+pub(super) fn botocore(case: &Case<'_>, script: &ScriptFile, timeout: &str) -> Result<HeldClient> {
     start(case, script, &[timeout], true)
 }
 
-fn botocore_script() -> Result<ScriptFile> {
+pub(super) fn botocore_script() -> Result<ScriptFile> {
     script_file("client.py", include_str!("../clients/botocore_client.py"))
 }
 
@@ -118,7 +118,7 @@ fn botocore_whose_token_never_comes_falls_back_to_v1(case: &mut Case<'_>) -> Res
     )
 }
 
-fn credentials_after_a_token_request(request: fn(&str) -> Step) -> Vec<Step> {
+pub(super) fn credentials_after_a_token_request(request: fn(&str) -> Step) -> Vec<Step> {
     let mut steps = vec![token_request()];
     steps.extend(credentials(request));
     steps
