@@ -123,15 +123,21 @@ pub fn enter(socket: Socket, message: u64, flags: u32) {
         && stream::get(socket).is_some()
         && let Ok(segments) = Segments::of_message(message)
         && segments.kind != OPAQUE
-        && let Some(blank) = BLANK_TAKE.get_ptr(0)
-        // SAFETY: nobody writes the blank one.
-        && TAKES.insert(task, unsafe { &*blank }, u64::from(BPF_ANY)).is_ok()
-        && let Some(take) = get(task)
+        && let Some(take) = begin(task)
     {
         take.segments = segments;
         take.message = message;
         take.socket = socket.0;
     }
+}
+
+/// The running task's entry, blank.
+#[inline(always)]
+fn begin(task: u64) -> Option<&'static mut Take> {
+    // SAFETY: nobody writes the blank one.
+    let blank = unsafe { &*BLANK_TAKE.get_ptr(0)? };
+    TAKES.insert(task, blank, u64::from(BPF_ANY)).ok()?;
+    get(task)
 }
 
 /// `tcp_cleanup_rbuf(sk, copied)` is called: the running task has `copied` bytes of its

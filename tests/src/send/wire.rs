@@ -1,7 +1,7 @@
 //! What a sender has to say, and its connections.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     os::fd::OwnedFd,
     time::Duration,
@@ -215,11 +215,18 @@ impl Connection {
 
     fn fill(&mut self) -> Result<()> {
         let mut chunk = [0; 4096];
-        match self.stream.read(&mut chunk).context("read an answer")? {
-            0 => bail!("the mock closed the connection before its answer"),
-            count => self.received.extend(&chunk[..count]),
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => bail!("the mock closed the connection before its answer"),
+                Ok(count) => {
+                    self.received.extend(&chunk[..count]);
+                    return Ok(());
+                }
+                // By the work that io_uring gives to a task.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("read an answer"),
+            }
         }
-        Ok(())
     }
 
     /// Sends a request and waits for its answer.

@@ -254,7 +254,7 @@ fn cause_of(line: &Line) -> &str {
         .unwrap_or_default()
 }
 
-fn is_fence(record: &Request) -> bool {
+pub(super) fn is_fence(record: &Request) -> bool {
     record
         .path
         .as_ref()

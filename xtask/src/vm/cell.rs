@@ -38,8 +38,9 @@ const CROWD_KERNEL: &str = "6.1";
 /// The kernel that the whole Debian boots with: its own.
 const BOOT_KERNEL: &str = "6.1";
 /// The kernels on which each hook shows that it works without the witness: the first is
-/// that of every backend, and one of arm64 too.
-const ALONE_KERNELS: [&str; 3] = ["6.1", "5.10", "7.3"];
+/// that of every backend, and one of arm64 too. Not 7.3: it can preempt a program, and
+/// skips others on that CPU meanwhile, so there only the wire sees everything.
+const ALONE_KERNELS: [&str; 2] = ["6.1", "5.10"];
 /// The kernel of which `cargo xtask test` runs every backend.
 const CORE_KERNEL: &str = ALONE_KERNELS[0];
 
