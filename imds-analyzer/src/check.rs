@@ -141,13 +141,13 @@ fn ring_buffer(options: &Options) -> Finding {
     )
 }
 
-/// What is probed: everything, on no namespace.
+/// What is probed: what would run, on no namespace.
 fn options(backend: Option<Backend>, config: &Config) -> Options {
     Options {
         backend,
         destinations: config.destinations.destinations(),
         netns: Some(NO_NETNS),
-        witness: true,
+        witness: config.witness.get(),
         ring_bytes: PROBE_RING,
         debug: false,
         btf: config.btf.clone(),

@@ -69,6 +69,7 @@ fn unread(these: &'static [Silence], answered: bool) -> &'static [Silence] {
     match these {
         [Silence::Deadline] => &[Silence::Unknown],
         [Silence::Closed] if answered => &[Silence::Closed, Silence::Unknown],
+        [Silence::Closed, Silence::Deadline] if answered => ANY,
         other => other,
     }
 }
@@ -153,6 +154,7 @@ mod tests {
         assert_eq!(unread(&[Silence::Closed], false), [Silence::Closed]);
         let either = [Silence::Closed, Silence::Unknown];
         assert_eq!(unread(&[Silence::Closed], true), either);
+        assert_eq!(unread(&[Silence::Closed, Silence::Deadline], true), ANY);
         assert_eq!(unread(ANY, true), ANY);
     }
 
