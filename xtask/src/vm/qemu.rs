@@ -19,11 +19,6 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use crate::command::{line, wait_until};
 use crate::kernel::Machine;
 
-/// Emulation, with 400 MiB of translated code kept. Of the 1 GiB that is QEMU's default,
-/// most is of programs that have ended; a guest that writes to such memory waits until
-/// each piece is found and dropped: an analyzer then takes 20 s to start in place of 2.
-const ACCELERATOR: &str = "tcg,thread=single,tb-size=400";
-
 /// The image is unpacked into memory; the suite and Python want some too.
 const MEMORY_MIB: &str = "1024";
 
@@ -122,7 +117,8 @@ fn command(boot: &Boot<'_>) -> Command {
     let mut command = Command::new(program);
     command
         .args(machine)
-        .args(["-accel", ACCELERATOR, "-smp", "1", "-m", MEMORY_MIB])
+        .args(["-accel", boot.machine.accelerator, "-smp", "1"])
+        .args(["-m", MEMORY_MIB])
         .args([
             "-nodefaults",
             "-display",
