@@ -29,6 +29,7 @@ const TOOLS: &[Tool] = &[
         "debootstrap",
         "distributions to run the static binary and install the packages in",
     ),
+    tool("jq", "jq", "the report's speed is told beside its"),
     tool("ip", "iproute2", "network namespaces of tests and demo"),
     tool(
         "dpkg-deb",

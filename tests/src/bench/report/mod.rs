@@ -6,12 +6,12 @@ mod log;
 use std::{
     fs,
     os::unix::process::ExitStatusExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::median;
@@ -26,8 +26,8 @@ const ROUNDS: usize = 3;
 /// Most memory that `report` may take, KiB, however long the log is.
 const MOST_KIB: i64 = 64 << 10;
 
-/// Where DuckDB is looked for, and how it gets there.
-const DUCKDB: &str = "target/bench/duckdb";
+/// Where `cargo xtask setup` puts DuckDB for Python.
+const DUCKDB: &str = "target/clients/duckdb";
 
 /// Requests by version, of what an owner fixes, as far as three programs can say the same.
 /// jq copies a whole object when one of its numbers grows, so the counting is left to
@@ -124,19 +124,18 @@ pub(super) fn run(analyzer: &Path) -> Result<()> {
 }
 
 fn readers(analyzer: &Path) -> Result<[Reader; 3]> {
-    let jq = find_program("jq").context("there is no jq: install it (apt-get install jq)")?;
-    let python = PathBuf::from(DUCKDB).join("bin/python3");
+    let jq = find_program("jq").context("there is no jq: run `cargo xtask setup`")?;
+    let python = find_program("python3").context("there is no python3")?;
     let has_duckdb = Command::new(&python)
         .args(["-c", "import duckdb"])
+        .env("PYTHONPATH", DUCKDB)
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
-    if !has_duckdb {
-        bail!(
-            "there is no DuckDB in {DUCKDB}: install it there (python3 -m venv {DUCKDB} && \
-             {DUCKDB}/bin/pip install duckdb)"
-        );
-    }
+    ensure!(
+        has_duckdb,
+        "there is no DuckDB in {DUCKDB}: run `cargo xtask setup`"
+    );
     let analyzer = analyzer.to_owned();
     let reader = |name, command| Reader {
         name,
@@ -165,7 +164,10 @@ fn readers(analyzer: &Path) -> Result<[Reader; 3]> {
             "DuckDB",
             Box::new(move |log| {
                 let mut command = Command::new(&python);
-                command.args(["-c", PYTHON]).arg(log);
+                command
+                    .args(["-c", PYTHON])
+                    .arg(log)
+                    .env("PYTHONPATH", DUCKDB);
                 command
             }),
         ),
