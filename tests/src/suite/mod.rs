@@ -132,6 +132,7 @@ fn entries(group: Group) -> Vec<Entry> {
         cases.extend(secrets::cases());
         cases.extend(names::cases_with_clients());
         // No kernel makes a difference to these; a guest of each would only take longer.
+        cases.extend(outcomes::cases_that_wait());
         cases.extend(log_file::cases());
         cases.extend(log_file::cases_with_clients());
         cases.extend(report::cases());

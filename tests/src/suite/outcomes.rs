@@ -36,7 +36,6 @@ pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
         responses_to_head_are_followed,
         http_1_0_is_answered,
         pipeline_of_sixty_has_no_wrong_status,
-        request_without_a_response_waits_for_the_deadline,
         request_whose_client_gives_up_has_no_response,
         reset_is_no_response,
         close_by_the_server_is_no_response,
@@ -49,6 +48,11 @@ pub(super) fn cases() -> impl IntoIterator<Item = Entry> {
         request_that_waits_at_sigterm_is_recorded,
     ];
     shared.into_iter().chain(alone)
+}
+
+/// Those that take as long as the deadline of a shared session, which is no kernel's.
+pub(super) fn cases_that_wait() -> impl IntoIterator<Item = Entry> {
+    cases![Shared: request_without_a_response_waits_for_the_deadline]
 }
 
 fn refusals_are_told(case: &mut Case<'_>) -> Result<()> {

@@ -79,6 +79,6 @@ mod tests {
         let row = row(&Outcome::not_run(cell, "no mirror serves it".into()));
         assert_eq!(row.cases.failed, 1);
         assert_eq!(row.error.as_deref(), Some("no mirror serves it"));
-        assert_eq!(row.step, "x86_64 5.10 auto");
+        assert_eq!(row.step, "aarch64 6.1 auto");
     }
 }
