@@ -106,9 +106,10 @@ fn reparented(wire: &Wire) -> Result<()> {
     let middle = sys::fork(|| {
         // SAFETY: no pointers.
         let parent = unsafe { libc::getpid() };
-        let orphan = sys::fork(|| orphan(wire, parent, &writer))?;
-        let _ = orphan;
-        Ok(())
+        let (mut free, freed) = io::pipe()?;
+        sys::fork(|| orphan(wire, parent, &freed, &writer))?;
+        drop(freed);
+        io::Read::read_exact(&mut free, &mut [0]).context("the child outlives this process")
     })?;
     drop(writer);
     wait_for(middle)?;
@@ -120,11 +121,18 @@ fn reparented(wire: &Wire) -> Result<()> {
     fact("gone", middle)
 }
 
-/// Sends once its parent has ended, and tells its own id and that of its new parent.
-fn orphan(wire: &Wire, parent: libc::pid_t, mut told: &io::PipeWriter) -> Result<()> {
+/// Sends once its parent has ended, which may be when something is in `freed`, and tells its
+/// own id and that of its new parent.
+fn orphan(
+    wire: &Wire,
+    parent: libc::pid_t,
+    mut freed: &io::PipeWriter,
+    mut told: &io::PipeWriter,
+) -> Result<()> {
     // `fork` asked to be killed with its parent.
     // SAFETY: no pointers.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
+    io::Write::write_all(&mut freed, b".")?;
     // SAFETY: no pointers.
     while unsafe { libc::getppid() } == parent {
         std::thread::sleep(std::time::Duration::from_millis(1));
