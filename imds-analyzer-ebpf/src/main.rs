@@ -3,8 +3,8 @@
 //! [`hooks`] holds one thin file per place where the kernel is watched; they all
 //! lead to [`send`] (what a task hands to TCP) or [`wire`] (what TCP puts on the
 //! wire), which emit the same [`chunk`]s. Of what comes back ([`arriving`], or [`taken`] by
-//! a task), [`received`] tells the status of each [`response`] and no more. A send that does not go to a watched
-//! destination leaves at [`socket::Port::may_be_watched`].
+//! a task), [`received`] tells the status of each [`response`] and no more. A send that
+//! does not go to a watched destination leaves at [`socket::Port::may_be_watched`].
 //! Who the sender is, is told by [`process`].
 //!
 //! Nothing here knows a kernel version: offsets and enum values are

@@ -127,5 +127,11 @@ mod tests {
         let patience = Duration::from_millis(300);
         stream.set_read_timeout(Some(patience)).expect("is valid");
         stream.read_exact(&mut byte).expect_err("goes one hop only");
+        // It was sent: TCP sends it again, and now it gets through.
+        accepted.set_ttl(64).expect("is a valid hop limit");
+        let patience = Duration::from_secs(60);
+        stream.set_read_timeout(Some(patience)).expect("is valid");
+        stream.read_exact(&mut byte).expect("arrives");
+        assert_eq!(byte, *b"b");
     }
 }

@@ -37,8 +37,8 @@ const CLIENT_KERNELS: [&str; 3] = ["5.10", "6.1", "7.3"];
 const CROWD_KERNEL: &str = "6.1";
 /// The kernel that the whole Debian boots with: its own.
 const BOOT_KERNEL: &str = "6.1";
-/// The kernels on which each hook shows that it works without the witness: the first is
-/// that of every backend, and one of arm64 too. Not 7.3: it can preempt a program, and
+/// The kernels on which each hook shows that it works without the witness, the first one on
+/// arm64 too. Not 7.3: it can preempt a program, and
 /// skips others on that CPU meanwhile, so there only the wire sees everything.
 const ALONE_KERNELS: [&str; 2] = ["6.1", "5.10"];
 /// The kernel on which `cargo xtask test` runs the hooks without the witness, and arm64.
